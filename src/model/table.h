@@ -1,0 +1,121 @@
+/* Tables: all state is rows `(table, key) -> {version, fixed-width value}`. One engine gives every row look-up, a dirty
+ * set, undo of the open epoch, a digest, snapshot and restore (model/snapshot.h).
+ *
+ * A row has a *position* (0 .. rows_max-1), its place in the value array. A position is stable while the row lives, is
+ * part of what is published and restored, and a new row always takes the lowest free one: so the positions are a
+ * function of the rows alone, and values may hold positions of other tables' rows.
+ *
+ * Values of one table lie back to back (stride = value_bytes, no header between them): a kernel may take
+ * table_values() as a dense matrix [rows_max, value_bytes / 4].
+ *
+ * Life of an epoch: table_edit/insert/remove ... -> tables_seal() (digests kept current, dirty set final) -> read the
+ * dirty rows for publishing -> tables_commit(), or tables_rollback() to the state before the first edit.
+ * A row's version goes up by one in every epoch that changes it and starts at 1. */
+#ifndef MODEL_TABLE_H
+#define MODEL_TABLE_H
+
+#include "base/arena.h"
+#include "base/bytes.h"
+#include "base/digest.h"
+#include <stdint.h>
+
+#define NO_ROW UINT32_MAX
+
+enum key_kind {
+    KEY_STRING, /* 1 .. key_bytes_max bytes, any content; hash index */
+    KEY_U64,    /* a 64-bit integer; hash index; published as 8 bytes big-endian */
+    KEY_DENSE,  /* key == position; no index; published as 8 bytes big-endian */
+    KEY_CHILD   /* shares key and position with a row of `parent`; no index */
+};
+
+/* Which topic a table's rows are published to. */
+enum table_output { TO_DELTAS, TO_CHANGELOG, TO_SEMANTIC_IDS, TO_CODEBOOKS };
+
+struct table;
+
+struct table_spec {
+    const char *name; /* unique, at most 31 characters; a contract on the wire */
+    enum key_kind key_kind;
+    enum table_output output;
+    struct table *parent;   /* KEY_CHILD only */
+    uint32_t key_bytes_max; /* KEY_STRING only */
+    uint32_t value_bytes;   /* > 0, a multiple of 4 */
+    uint32_t rows_max;
+};
+
+/* The set of all tables of one stage, in the order in which they were added. */
+struct tables;
+
+/* The set owns its memory (one arena per table, reserved here). tables_destroy releases it. */
+enum status tables_create(struct tables **out, struct error *err);
+void tables_destroy(struct tables *set);
+/* FATAL when the name repeats or the address space cannot be reserved. */
+enum status tables_add(struct tables *set, const struct table_spec *spec, struct table **out, struct error *err);
+uint32_t tables_count(const struct tables *set);
+struct table *tables_at(const struct tables *set, uint32_t index);
+struct table *tables_named(const struct tables *set, struct bytes name); /* NULL when absent */
+
+const struct table_spec *table_spec(const struct table *table);
+uint32_t table_rows(const struct table *table); /* live rows */
+uint32_t table_end(const struct table *table);  /* one past the highest position that ever lived: for scans */
+
+/* NO_ROW when absent. For KEY_CHILD look the parent up and use its position. */
+uint32_t table_find(const struct table *table, struct bytes key);
+uint32_t table_find_u64(const struct table *table, uint64_t key);
+bool table_live(const struct table *table, uint32_t row);
+
+/* The key as published (KEY_U64 and KEY_DENSE: 8 bytes big-endian into `scratch`). Borrowed until the row goes. */
+struct bytes table_key(const struct table *table, uint32_t row, uint8_t scratch[8]);
+uint64_t table_key_u64(const struct table *table, uint32_t row);
+uint64_t table_version(const struct table *table, uint32_t row);
+
+/* The value of a live row. */
+const void *table_value(const struct table *table, uint32_t row);
+/* The whole value array [rows_max * value_bytes]; only live rows mean anything. */
+void *table_values(const struct table *table);
+
+/* A new row with a zero value; it must be absent. FATAL (EX_UNAVAILABLE) when rows_max is reached, naming the table
+ * and the limit. KEY_DENSE: key is the position. KEY_CHILD: use table_insert_child. */
+enum status table_insert(struct table *table, struct bytes key, uint32_t *row, struct error *err);
+enum status table_insert_u64(struct table *table, uint64_t key, uint32_t *row, struct error *err);
+enum status table_insert_child(struct table *table, uint32_t parent_row, struct error *err);
+
+/* The value for writing: remembers the old value (once per epoch), marks the row dirty. */
+void *table_edit(struct table *table, uint32_t row);
+
+/* Takes a live row out; children of a row must be taken out before it. */
+void table_remove(struct table *table, uint32_t row);
+
+/* Restoring (model must have no open epoch): puts a row as it was published, over an older version or as new, at its
+ * position; value == NULL removes it. BAD_RECORD when key, position, length or parent do not fit. Not undoable, not
+ * dirty, digest kept current. */
+enum status table_restore(struct table *table, struct bytes key, uint32_t position, uint64_t version,
+                          struct bytes value, struct error *err);
+
+/* Ends the epoch's writing: versions and digests of all dirty rows are brought up to date. No edit until commit or
+ * rollback. */
+void tables_seal(struct tables *set);
+/* The rows changed in this epoch (inserted, edited or removed), each once, in order of position. Valid between seal and commit.
+ * A removed row has table_live() == false; its key stays readable until commit. A row inserted and removed in the
+ * same epoch is left out; one removed and inserted again counts as live. */
+uint32_t table_dirty_count(const struct table *table);
+uint32_t table_dirty_at(const struct table *table, uint32_t index);
+/* When a position changed hands in this epoch: the key that was removed there (a tombstone is due for it). */
+uint32_t table_removed_count(const struct table *table);
+struct bytes table_removed_key(const struct table *table, uint32_t index, uint8_t scratch[8]);
+void tables_commit(struct tables *set);
+void tables_rollback(struct tables *set); /* before or after seal */
+
+/* Sum over live rows of XXH3-128(key, position, version, value): independent of insertion order. As of the last seal. */
+struct digest table_digest(const struct table *table);
+/* Digest of all (name, digest) pairs, tables in order. */
+struct digest tables_digest(const struct tables *set);
+
+/* Bytes of memory in use by keys, values, versions, index and undo of this table. */
+uint64_t table_memory(const struct table *table);
+
+/* Checks every internal invariant (index <-> rows, free positions, digest recomputed from the rows); for tests and after
+ * restore. FATAL with the first one broken. */
+enum status table_validate(const struct table *table, struct error *err);
+
+#endif
