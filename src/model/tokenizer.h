@@ -1,0 +1,68 @@
+/* The tokenizer: content vector -> z -> semantic ID (SID).
+ *
+ *   z   = 4 * u / |u|,  u = W' (x - mean)                    PCA of the first listings (the encoder's first form)
+ *   RQ  : c_l = argmin_k |r_{l-1} - B_l[k]|^2,  r_l = r_{l-1} - B_l[c_l],  l = 1..3, r_0 = z      (SMILE 1.2; TIGER)
+ *   OPQ : y = R' r_3 with R orthogonal, y = [y_1 | y_2], o_m = argmin_k |y_m - P_m[k]|^2, m = 1,2
+ *   SID = (c_1, c_2, c_3, o_1, o_2)
+ *
+ * Everything here works on the caller's buffers and is deterministic; ties go to the lowest code. Encoding one vector
+ * gives the same bits as encoding it in any batch: BLAS may shortlist codes, a fixed-order kernel decides among those
+ * whose distance is within rounding of the best. All matrices are row-major float32.
+ */
+#ifndef MODEL_TOKENIZER_H
+#define MODEL_TOKENIZER_H
+
+#include "base/arena.h"
+#include "base/rng.h"
+#include <stdint.h>
+
+#define RQ_LEVELS 3
+#define OPQ_CODES 2
+#define SID_CODES (RQ_LEVELS + OPQ_CODES)
+#define Z_SCALE 4.0f
+
+struct tokenizer_config {
+    uint32_t content_dims;     /* Dc, length of x */
+    uint32_t z_dims;           /* Dz <= Dc, even */
+    uint32_t books[SID_CODES]; /* codes per level: RQ 1..3, OPQ 1..2; each 2 .. 65536 */
+    uint64_t seed;
+};
+
+/* The arrays that define an encoding; views into memory that the caller owns (rows of the codebooks table). */
+struct codebooks {
+    float *mean;             /* [Dc] */
+    float *encoder;          /* [Dc, Dz]: W */
+    float *rq[RQ_LEVELS];    /* [K_l, Dz] */
+    float *rotation;         /* [Dz, Dz]: R, y = R' r, that is y_j = sum_i r_i R[i,j] */
+    float *opq[OPQ_CODES];   /* [K_m, Dz / 2] */
+};
+
+struct tokenizer; /* config, codebooks and what is derived from them for speed */
+
+/* Memory for one tokenizer and its scratch for batches of up to batch_max vectors comes from `arena`. */
+enum status tokenizer_create(struct tokenizer **out, const struct tokenizer_config *config, uint32_t batch_max,
+                             struct arena *arena, struct error *err);
+/* The tokenizer's own arrays, to be filled from published rows; call tokenizer_refresh() after changing them. */
+struct codebooks *tokenizer_codebooks(struct tokenizer *tokenizer);
+/* Recomputes norms and cross products. */
+void tokenizer_refresh(struct tokenizer *tokenizer);
+
+/* Fits mean, encoder (PCA), RQ (k-means++ start, Lloyd iterations, on the residuals level by level; the last level
+ * balanced: no code holds more than about twice its even share) and OPQ (learned rotation) on x [n, Dc], n >= 2. Works for n smaller
+ * than the books: codes that no vector wants are jittered copies. Scratch comes from `scratch`.
+ * `version` keys the randomness beside config.seed. */
+enum status tokenizer_train(struct tokenizer *tokenizer, const float *x, uint32_t n, uint64_t version,
+                            struct arena *scratch, struct error *err);
+
+/* x [Dc] -> z [Dz], |z| = Z_SCALE (a vector at the mean gives z = 0). Fixed order of summation. */
+void tokenizer_project(const struct tokenizer *tokenizer, const float *x, float *z);
+
+/* z [n, Dz], n <= batch_max -> codes [n, 5], and, where not NULL: the squared norm of what is left after RQ and OPQ
+ * (quantisation error, [n]) and the squared residual norms after each RQ level [n, 3]. */
+void tokenizer_encode(struct tokenizer *tokenizer, const float *z, uint32_t n, uint16_t *codes, float *error,
+                      float *residuals);
+
+/* codes [5] -> the reconstructed z [Dz]: sum of the RQ centroids plus R times the OPQ centroids. */
+void tokenizer_decode(const struct tokenizer *tokenizer, const uint16_t *codes, float *z);
+
+#endif
