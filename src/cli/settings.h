@@ -1,0 +1,45 @@
+/* All configuration, as the property table (cli/properties.c) fills it: defaults, then the YAML file, then --set.
+ * One table is the parser, the validator, --help and docs/CONFIGURATION.md. */
+#ifndef CLI_SETTINGS_H
+#define CLI_SETTINGS_H
+
+#include "stage/stage.h"
+
+enum encoder { ENCODER_PCA };
+
+struct settings {
+    uint64_t seed;
+    uint32_t content_dims;       /* 0: taken from the recording's first listing */
+    uint32_t title_bytes;
+    uint32_t z_dims;
+    uint32_t books[SID_CODES];
+    uint32_t train_listings;     /* at most; a recording with fewer listings trains on what it has */
+    enum variant variant;        /* model.variant=id | id+content | id+sid */
+    enum encoder encoder;        /* model.encoder=pca */
+    uint32_t width, history, batch, hidden[2], prefix_rows;
+    float rate_rows, rate_dense, accumulator_rows, accumulator_dense, init_rows, sharpness;
+    struct stage_config stage;   /* epoch.*, labels.*, parking.*; its texts are filled in by the command */
+    double warmup_share;         /* evaluation.warmup_share: of the recording's interactions */
+    uint32_t items_max, users_max, id_bytes_max; /* limits.* */
+    uint32_t output_partitions;  /* of each output topic */
+    uint32_t output_compression; /* none | deflate */
+    uint32_t snapshot_epochs;    /* a local snapshot every so many epochs; 0: none */
+    double progress_s;           /* a line per so many seconds when stderr is no terminal */
+};
+
+void settings_default(struct settings *out);
+
+/* Reads a YAML file over the defaults. Every error in the file is reported through `report` (one call each, "FILE:LINE:COL: text"
+ * with the nearest known key for an unknown one); the status is FATAL EX_CONFIG if there was any, EX_NOINPUT when the file is absent. */
+typedef void (*settings_report)(void *self, const char *text);
+enum status settings_read(struct settings *out, const char *path, settings_report report, void *self, struct error *err);
+enum status settings_decode(struct settings *out, struct bytes yaml, const char *name, settings_report report, void *self,
+                            struct error *err); /* from memory: fuzzing, manifests */
+/* "key=value" as after --set. */
+enum status settings_set(struct settings *out, const char *assignment, struct error *err);
+/* The effective configuration as YAML text that settings_decode reads back to the same; returns its length, at most size - 1. */
+size_t settings_text(const struct settings *settings, char *out, size_t size);
+/* docs/CONFIGURATION.md. */
+void settings_manual(void (*write)(void *self, const char *text), void *self);
+
+#endif

@@ -1,0 +1,106 @@
+/* The model: items, users, tokenizer, ranker and evaluation over one set of tables. What the stage calls in each epoch.
+ * No I/O, no clock, no Kafka: the same calls in the same order give the same bytes. */
+#ifndef MODEL_MODEL_H
+#define MODEL_MODEL_H
+
+#include "model/ranker.h"
+#include "model/table.h"
+#include "model/tokenizer.h"
+
+struct model_config {
+    struct tokenizer_config tokenizer;
+    struct ranker_config ranker;
+    uint32_t train_listings; /* the first codebooks are trained when so many listings wait */
+    uint32_t items_max, users_max;
+    uint32_t id_bytes_max;   /* of item and user ids */
+    uint32_t title_bytes;    /* of a listing's text that are kept; a multiple of 4 */
+    uint64_t warmup_events;  /* labelled events that the AUC figures leave out */
+    uint64_t seed;
+};
+
+/* Value of a row of `items` (KEY_STRING: the item id). Private: changelog. */
+enum item_flags { ITEM_LISTED = 1, ITEM_HAS_CONTENT = 2 };
+struct item_row {
+    uint32_t sequence;        /* of its listing, never reused: position + sequence name an item for ever */
+    uint32_t flags;
+    int64_t listed_ms;        /* event time of the listing that stands; INT64_MIN when never listed */
+    int64_t first_exposed_ms; /* -1: never */
+    uint64_t exposures, clicks;
+    uint64_t content_hash;
+};
+
+/* An item in a user's history. The item is gone when the row at `position` has another sequence. */
+struct item_handle {
+    uint32_t position;
+    uint32_t sequence;
+};
+
+/* Value of a row of `users` (KEY_STRING: the user id): this header, then H item_handles, newest first. */
+struct user_row {
+    uint64_t clicks;
+    uint32_t history_length;
+    uint32_t reserved;
+};
+
+/* One labelled interaction to score and learn from. */
+struct sample {
+    uint32_t user_row;
+    uint32_t item_row;
+    int64_t time_ms;
+    float label; /* 0 or 1 */
+};
+
+struct model;
+
+enum status model_create(struct model **out, const struct model_config *config, struct tables *set, struct arena *arena,
+                         struct error *err);
+void model_destroy(struct model *model);
+
+/* First epoch of a new stage: rows that must exist from the start. */
+enum status model_start(struct model *model, struct error *err);
+/* After rows were restored or rolled back: what is derived from them. */
+enum status model_refresh(struct model *model, struct error *err);
+
+/* A listing that passed the stage's checks: new item or new content. *changed = false when it repeats what stands. The item is onboarded (z, SID,
+ * code rows) at once if codebooks exist, otherwise it waits; the listing that completes train_listings trains the
+ * codebooks and onboards all that wait. */
+enum list_result { LIST_NEW, LIST_CHANGED, LIST_DUPLICATE, LIST_STALE };
+enum status model_list(struct model *model, struct bytes item_id, int64_t event_time_ms, const float *vector,
+                       struct bytes text, uint64_t epoch, enum list_result *result, struct error *err);
+/* Takes the item out of every table; false when it was not there. */
+bool model_delist(struct model *model, struct bytes item_id);
+
+/* NO_ROW when the item was never listed. */
+uint32_t model_find_item(const struct model *model, struct bytes item_id);
+bool model_item_alive(const struct model *model, struct item_handle handle);
+struct item_handle model_item_handle(const struct model *model, uint32_t item_row);
+/* An item that is interacted with but never listed, to be learned by id alone. */
+enum status model_admit_unlisted(struct model *model, struct bytes item_id, uint32_t *item_row, struct error *err);
+/* The user's row, made if absent. */
+enum status model_user(struct model *model, struct bytes user_id, uint32_t *user_row, struct error *err);
+/* Items alive and listed; positions run to table_end(items). */
+const struct table *model_items(const struct model *model);
+
+/* Scores the samples (at most ranker.batch) with the state as it stands, counts them in the evaluation, learns from them, then
+ * updates counts and histories (features, counts and histories are those at the start of the mini-batch). */
+enum status model_learn(struct model *model, const struct sample *samples, uint32_t count, struct error *err);
+
+uint32_t model_codebook_version(const struct model *model);
+uint32_t model_generation(const struct model *model);
+
+/* What the evaluation rows say. NaN where a bucket has one class only. */
+#define EXPOSURE_BUCKETS 6
+extern const char *const exposure_bucket_names[EXPOSURE_BUCKETS]; /* "0" "1-4" "5-19" "20-99" "100-499" "500+" */
+struct evaluation {
+    uint64_t labelled;     /* scored, warm-up included */
+    double auc, auc_cold;  /* cold: fewer than 100 exposures before the event */
+    double auc_by_exposures[EXPOSURE_BUCKETS];
+    uint64_t events_by_exposures[EXPOSURE_BUCKETS];
+    double gauc, ne, calibration;
+    double sid_unique, sid_churn_per_day;
+    double utilisation[SID_CODES];
+    uint64_t items, onboarded;
+};
+void model_evaluate(const struct model *model, struct evaluation *out);
+
+#endif
