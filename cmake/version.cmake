@@ -1,0 +1,15 @@
+# cmake -D SOURCE=dir -D VERSION=x -D OUT=version.c -P version.cmake: version and commit as a C file, written anew only when it changes.
+execute_process(COMMAND git -C ${SOURCE} describe --always --dirty --exclude=*
+                OUTPUT_VARIABLE commit OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET RESULT_VARIABLE failed)
+set(text "${VERSION}")
+if(NOT failed)
+  set(text "${VERSION} (${commit})")
+endif()
+set(content "#include \"cli/commands.h\"\nconst char *const program_version = \"${text}\";\n")
+set(old "")
+if(EXISTS ${OUT})
+  file(READ ${OUT} old)
+endif()
+if(NOT content STREQUAL old)
+  file(WRITE ${OUT} "${content}")
+endif()

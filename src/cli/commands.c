@@ -1,0 +1,39 @@
+#include "cli/commands.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static bool asks_for_help(int argc, char **argv) {
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0 || strcmp(argv[i], "-?") == 0)
+            return true;
+    return false;
+}
+
+bool command_parse(const struct argp *argp, int argc, char **argv, void *input, int *exit_code) {
+    if (asks_for_help(argc, argv)) {
+        argp_help(argp, stdout, ARGP_HELP_STD_HELP, argv[0]);
+        *exit_code = EX_OK;
+        return false;
+    }
+    if (argp_parse(argp, argc, argv, ARGP_NO_HELP | ARGP_NO_EXIT, NULL, input) != 0) {
+        *exit_code = EX_USAGE;
+        return false;
+    }
+    return true;
+}
+
+int command_usage(char **argv, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    fprintf(stderr, "%s: ", argv[0]);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fprintf(stderr, "\nTry `%s --help'.\n", argv[0]);
+    return EX_USAGE;
+}
+
+int command_fail(const struct error *err) {
+    fprintf(stderr, "coldstream: %s\n", err->text);
+    return err->exit_code ? err->exit_code : EX_SOFTWARE;
+}
