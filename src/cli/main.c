@@ -17,9 +17,9 @@ static const struct command commands[] = {
 #ifdef COLDSTREAM_REPLAY
     {"replay", cmd_replay, "the stage on recorded topics; no broker"},
 #endif
-    {NULL, NULL, NULL},
+    {"check", cmd_check, "every error in a configuration file, with line and column"},
 };
-static const uint32_t command_count = (uint32_t)(sizeof commands / sizeof commands[0] - 1);
+static const uint32_t command_count = (uint32_t)(sizeof commands / sizeof commands[0]);
 
 static const char help_head[] =
     "Usage: coldstream COMMAND [OPTION...]\n"
