@@ -10,7 +10,11 @@
  *
  * Life of an epoch: table_edit/insert/remove ... -> tables_seal() (digests kept current, dirty set final) -> read the
  * dirty rows for publishing -> tables_commit(), or tables_rollback() to the state before the first edit.
- * A row's version goes up by one in every epoch that changes it and starts at 1. */
+ * A row's version goes up by one in every epoch that changes it and starts at 1. A key that is removed and inserted
+ * again goes on from its old version in the same epoch, wherever it lives then, and starts at 1 in a later one.
+ *
+ * What breaks this contract (editing a row that is not live, inserting a key twice, ...) is a programmer's error and
+ * aborts; what depends on input or configuration (a key's length, a full table) is an error that is returned. */
 #ifndef MODEL_TABLE_H
 #define MODEL_TABLE_H
 
@@ -25,7 +29,7 @@ enum key_kind {
     KEY_STRING, /* 1 .. key_bytes_max bytes, any content; hash index */
     KEY_U64,    /* a 64-bit integer; hash index; published as 8 bytes big-endian */
     KEY_DENSE,  /* key == position; no index; published as 8 bytes big-endian */
-    KEY_CHILD   /* shares key and position with a row of `parent`; no index */
+    KEY_CHILD   /* shares key and position with a row of `parent`, which is not a KEY_CHILD itself; no index */
 };
 
 /* Which topic a table's rows are published to. */
@@ -38,8 +42,8 @@ struct table_spec {
     enum key_kind key_kind;
     enum table_output output;
     struct table *parent;   /* KEY_CHILD only */
-    uint32_t key_bytes_max; /* KEY_STRING only */
-    uint32_t value_bytes;   /* > 0, a multiple of 4 */
+    uint32_t key_bytes_max; /* KEY_STRING only; at most 1024 */
+    uint32_t value_bytes;   /* > 0, a multiple of 4, at most 16 MiB */
     uint32_t rows_max;
 };
 
@@ -49,7 +53,8 @@ struct tables;
 /* The set owns its memory (one arena per table, reserved here). tables_destroy releases it. */
 enum status tables_create(struct tables **out, struct error *err);
 void tables_destroy(struct tables *set);
-/* FATAL when the name repeats or the address space cannot be reserved. */
+/* FATAL when the name repeats, a size is beyond its limit or the address space cannot be reserved. A table is added
+ * after its parent. */
 enum status tables_add(struct tables *set, const struct table_spec *spec, struct table **out, struct error *err);
 uint32_t tables_count(const struct tables *set);
 struct table *tables_at(const struct tables *set, uint32_t index);
@@ -57,7 +62,7 @@ struct table *tables_named(const struct tables *set, struct bytes name); /* NULL
 
 const struct table_spec *table_spec(const struct table *table);
 uint32_t table_rows(const struct table *table); /* live rows */
-uint32_t table_end(const struct table *table);  /* one past the highest position that ever lived: for scans */
+uint32_t table_end(const struct table *table);  /* one past the highest live position: for scans */
 
 /* NO_ROW when absent. For KEY_CHILD look the parent up and use its position. */
 uint32_t table_find(const struct table *table, struct bytes key);
@@ -67,6 +72,7 @@ bool table_live(const struct table *table, uint32_t row);
 /* The key as published (KEY_U64 and KEY_DENSE: 8 bytes big-endian into `scratch`). Borrowed until the row goes. */
 struct bytes table_key(const struct table *table, uint32_t row, uint8_t scratch[8]);
 uint64_t table_key_u64(const struct table *table, uint32_t row);
+/* Of a live row, as of the last seal; 0 for one inserted since. */
 uint64_t table_version(const struct table *table, uint32_t row);
 
 /* The value of a live row. */
@@ -75,7 +81,8 @@ const void *table_value(const struct table *table, uint32_t row);
 void *table_values(const struct table *table);
 
 /* A new row with a zero value; it must be absent. FATAL (EX_UNAVAILABLE) when rows_max is reached, naming the table
- * and the limit. KEY_DENSE: key is the position. KEY_CHILD: use table_insert_child. */
+ * and the limit; BAD_RECORD when the key's length does not fit. Nothing changes then. KEY_DENSE: key is the position.
+ * KEY_CHILD: use table_insert_child. */
 enum status table_insert(struct table *table, struct bytes key, uint32_t *row, struct error *err);
 enum status table_insert_u64(struct table *table, uint64_t key, uint32_t *row, struct error *err);
 enum status table_insert_child(struct table *table, uint32_t parent_row, struct error *err);
@@ -86,9 +93,12 @@ void *table_edit(struct table *table, uint32_t row);
 /* Takes a live row out; children of a row must be taken out before it. */
 void table_remove(struct table *table, uint32_t row);
 
-/* Restoring (model must have no open epoch): puts a row as it was published, over an older version or as new, at its
- * position; value == NULL removes it. BAD_RECORD when key, position, length or parent do not fit. Not undoable, not
- * dirty, digest kept current. */
+/* Restoring (no epoch may be open): puts a row as it was published at its position, as new or over what stood there;
+ * value == NULL removes it, if it is there (position and version do not count then). BAD_RECORD when key, position,
+ * length, version or parent do not fit. Not undoable, not dirty, digest kept current.
+ * The log's order decides, not the version. A row that has lived elsewhere moves; another row that held the position
+ * goes, since its own record, a newer place or a tombstone, belongs to the same epoch; children go with their row. So
+ * the records of one table and epoch may come in any order, but a KEY_CHILD's rows must come after its parent's. */
 enum status table_restore(struct table *table, struct bytes key, uint32_t position, uint64_t version,
                           struct bytes value, struct error *err);
 
@@ -100,15 +110,17 @@ void tables_seal(struct tables *set);
  * same epoch is left out; one removed and inserted again counts as live. */
 uint32_t table_dirty_count(const struct table *table);
 uint32_t table_dirty_at(const struct table *table, uint32_t index);
-/* When a position changed hands in this epoch: the key that was removed there (a tombstone is due for it). */
+/* When a position changed hands in this epoch: the key that was removed there (a tombstone is due for it). A key that
+ * was removed and lives again, here or elsewhere, is no longer removed: it is neither here nor a removed row above. */
 uint32_t table_removed_count(const struct table *table);
 struct bytes table_removed_key(const struct table *table, uint32_t index, uint8_t scratch[8]);
 void tables_commit(struct tables *set);
 void tables_rollback(struct tables *set); /* before or after seal */
 
-/* Sum over live rows of XXH3-128(key, position, version, value): independent of insertion order. As of the last seal. */
+/* Sum modulo 2^128 over live rows of XXH3-128 of (XXH3-128 of the value, u64 version, u32 position, u32 key length, key
+ * as published), little-endian: independent of the order of events. As of the last seal. */
 struct digest table_digest(const struct table *table);
-/* Digest of all (name, digest) pairs, tables in order. */
+/* Digest of all (digest, name) pairs, tables in order. */
 struct digest tables_digest(const struct tables *set);
 
 /* Bytes of memory in use by keys, values, versions, index and undo of this table. */
