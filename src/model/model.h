@@ -101,6 +101,20 @@ struct evaluation {
     double utilisation[SID_CODES];
     uint64_t items, onboarded;
 };
-void model_evaluate(const struct model *model, struct evaluation *out);
+void model_evaluate(struct model *model, struct evaluation *out);
+
+/* ---- for people who look ---- */
+
+struct item_facts {
+    struct bytes id, title; /* borrowed; the title may be empty */
+    uint16_t codes[SID_CODES];
+    int64_t listed_ms;
+};
+/* Of a live item with a SID. */
+void model_item_facts(const struct model *model, uint32_t item_row, struct item_facts *out);
+/* The items listed last that have a SID, newest first; returns how many (at most max). */
+uint32_t model_last_listed(const struct model *model, uint32_t *rows, uint32_t max);
+/* The items with a SID whose z has the largest inner product with this one's, best first. */
+uint32_t model_nearest(const struct model *model, uint32_t item_row, uint32_t *rows, uint32_t max);
 
 #endif

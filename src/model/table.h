@@ -102,6 +102,9 @@ void table_remove(struct table *table, uint32_t row);
 enum status table_restore(struct table *table, struct bytes key, uint32_t position, uint64_t version,
                           struct bytes value, struct error *err);
 
+/* Takes all rows out of all tables, as if newly created. No open epoch. */
+void tables_clear(struct tables *set);
+
 /* Ends the epoch's writing: versions and digests of all dirty rows are brought up to date. No edit until commit or
  * rollback. */
 void tables_seal(struct tables *set);

@@ -140,7 +140,5 @@ struct digest row_digest(const struct table *table, uint32_t row);
 /* table_restore for a KEY_CHILD row whose parent lives at `position`: the key need not be looked up. */
 enum status table_restore_child(struct table *table, uint32_t position, uint64_t version,
                                 struct bytes value, struct error *err);
-/* Takes all rows out of all tables; no epoch may be open. */
-void tables_clear(struct tables *set);
 
 #endif

@@ -10,6 +10,7 @@ struct position {
     enum topic topic;
     int32_t partition;
     int64_t next_offset;
+    uint32_t damaged; /* places that cannot be read, found just before next_offset and already set aside */
 };
 
 struct source_port {
@@ -17,7 +18,8 @@ struct source_port {
     /* The next record; borrowed until the next call. OK with *got = false: nothing now (*end tells whether there will
      * ever be more). A place that cannot be read is a record with `damage` set; FATAL when nothing can be read. */
     enum status (*next)(void *self, struct record *out, bool *got, bool *end, struct error *err);
-    /* Continue from these positions (every partition of every input that was read so far). */
+    /* Continue from these positions; a partition that is not among them continues from its beginning. Damage whose offset is
+     * next_offset comes again (the stage skips `damaged` of it). */
     enum status (*rewind)(void *self, const struct position *positions, uint32_t count, struct error *err);
 };
 

@@ -48,7 +48,7 @@ enum status stage_resume(struct stage *stage, struct error *err);
 
 /* Totals since the first epoch ever (they are state, so a resumed run reports the whole). */
 struct stage_totals {
-    uint64_t epochs, events, applied, parked, dead_letters, redelivered, labelled, late, rows;
+    uint64_t epochs, events, applied, parked, dead_letters, redelivered, labelled, late;
     uint64_t dead_by_reason[DEAD_REASON_COUNT];
     int64_t stream_ms; /* largest event time seen */
 };

@@ -1,0 +1,136 @@
+/* Items come, change and go. */
+#include "model/model_private.h"
+#include <string.h>
+
+static uint64_t content_hash(const struct model *model, const float *vector, struct bytes text) {
+    uint64_t hash = hash64(vector, (size_t)model->config.tokenizer.content_dims * 4, 1);
+    return text.data ? hash64(text.data, text.len, hash) : hash;
+}
+
+/* How much of the text fits in the title: cut at a character's border, not inside it. */
+static size_t title_length(struct bytes text, size_t room) {
+    if (text.len <= room)
+        return text.len;
+    size_t len = room;
+    while (len > 0 && (text.data[len] & 0xC0) == 0x80)
+        len--;
+    return len;
+}
+
+static enum status store_content(struct model *m, uint32_t row, const float *vector, struct bytes text, struct error *err) {
+    if (!table_live(m->content, row))
+        TRY(table_insert_child(m->content, row, err));
+    size_t vector_bytes = (size_t)m->config.tokenizer.content_dims * 4;
+    uint8_t *value = table_edit(m->content, row);
+    memcpy(value, vector, vector_bytes);
+    memset(value + vector_bytes, 0, m->config.title_bytes);
+    if (text.data)
+        memcpy(value + vector_bytes, text.data, title_length(text, m->config.title_bytes));
+    return OK;
+}
+
+static void write_sid(struct model *m, uint32_t row, const uint16_t codes[SID_CODES], float error, uint64_t epoch, bool is_new) {
+    struct sid_row *sid = table_edit(m->sid, row);
+    bool moved = !is_new && memcmp(sid->codes, codes, sizeof sid->codes) != 0;
+    if (moved)
+        model_edit_state(m)->sid_changes++;
+    memcpy(sid->previous, is_new ? codes : sid->codes, sizeof sid->previous);
+    memcpy(sid->codes, codes, sizeof sid->codes);
+    sid->has_previous = !is_new;
+    sid->reason = is_new ? SID_NEW : SID_CONTENT;
+    sid->generation = model_generation(m);
+    sid->codebook_version = model_codebook_version(m);
+    sid->quantisation_error = error;
+    sid->epoch = epoch;
+    sid->event_time_ms = item_at(m, row)->listed_ms;
+}
+
+/* z, SID and code rows of an item whose content is stored; codebooks are there. */
+static enum status onboard(struct model *m, uint32_t row, uint64_t epoch, struct error *err) {
+    bool is_new = !table_live(m->sid, row);
+    if (is_new) {
+        TRY(table_insert_child(m->z, row, err));
+        TRY(table_insert_child(m->sid, row, err));
+        model_edit_state(m)->onboarded++;
+    }
+    float *z = table_edit(m->z, row);
+    tokenizer_project(m->tokenizer, table_value(m->content, row), z);
+    uint16_t codes[SID_CODES];
+    float error;
+    tokenizer_encode(m->tokenizer, z, 1, codes, &error, NULL);
+    write_sid(m, row, codes, error, epoch, is_new);
+    return ranker_admit(m->ranker, row, err);
+}
+
+static enum status onboard_waiting(struct model *m, uint64_t epoch, struct error *err) {
+    for (uint32_t row = 0; row < table_end(m->items); row++)
+        if (table_live(m->items, row) && table_live(m->content, row) && !table_live(m->sid, row))
+            TRY(onboard(m, row, epoch, err));
+    model_edit_state(m)->waiting = 0;
+    return OK;
+}
+
+static enum status new_item(struct model *m, struct bytes item_id, uint32_t *row, struct error *err) {
+    TRY(table_insert(m->items, item_id, row, err));
+    struct item_row *item = table_edit(m->items, *row);
+    item->sequence = model_edit_state(m)->next_sequence++;
+    item->listed_ms = INT64_MIN;
+    item->first_exposed_ms = -1;
+    TRY(table_insert_child(m->counts, *row, err));
+    return ranker_admit(m->ranker, *row, err);
+}
+
+enum status model_admit_unlisted(struct model *model, struct bytes item_id, uint32_t *item_row, struct error *err) {
+    return new_item(model, item_id, item_row, err);
+}
+
+enum status model_list(struct model *model, struct bytes item_id, int64_t event_time_ms, const float *vector, struct bytes text,
+                       uint64_t epoch, enum list_result *result, struct error *err) {
+    uint64_t hash = content_hash(model, vector, text);
+    uint32_t row = table_find(model->items, item_id);
+    bool listed = row != NO_ROW && (item_at(model, row)->flags & ITEM_LISTED);
+    if (listed && event_time_ms < item_at(model, row)->listed_ms) {
+        *result = LIST_STALE;
+        return OK;
+    }
+    bool same_content = listed && item_at(model, row)->content_hash == hash;
+    if (same_content && event_time_ms == item_at(model, row)->listed_ms) {
+        *result = LIST_DUPLICATE;
+        return OK;
+    }
+    *result = listed ? LIST_CHANGED : LIST_NEW;
+    if (row == NO_ROW)
+        TRY(new_item(model, item_id, &row, err));
+    struct item_row *item = table_edit(model->items, row);
+    item->flags |= ITEM_LISTED | ITEM_HAS_CONTENT;
+    item->listed_ms = event_time_ms;
+    item->content_hash = hash;
+    if (same_content)
+        return OK;
+    bool waits = table_live(model->content, row) && !table_live(model->sid, row);
+    TRY(store_content(model, row, vector, text, err));
+    if (model_codebook_version(model) > 0)
+        return onboard(model, row, epoch, err);
+    if (!waits)
+        model_edit_state(model)->waiting++;
+    if (model_state(model)->waiting < model->config.train_listings)
+        return OK;
+    TRY(codebooks_train(model, err));
+    return onboard_waiting(model, epoch, err);
+}
+
+bool model_delist(struct model *model, struct bytes item_id) {
+    uint32_t row = table_find(model->items, item_id);
+    if (row == NO_ROW)
+        return false;
+    if (table_live(model->sid, row))
+        model_edit_state(model)->onboarded--;
+    else if (table_live(model->content, row))
+        model_edit_state(model)->waiting--;
+    struct table *children[] = {model->content, model->z, model->sid, model->embedding, model->optimiser, model->counts};
+    for (size_t i = 0; i < sizeof children / sizeof *children; i++)
+        if (table_live(children[i], row))
+            table_remove(children[i], row);
+    table_remove(model->items, row);
+    return true;
+}

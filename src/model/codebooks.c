@@ -1,0 +1,96 @@
+/* Codebooks as rows: what the tokenizer's arrays hold is published, restored and undone like everything else. */
+#include "model/model_private.h"
+#include <string.h>
+
+static uint64_t codebook_key(uint32_t generation, enum codebook_level level, uint32_t code) {
+    return (uint64_t)generation << 40 | (uint64_t)level << 32 | code;
+}
+
+/* One level's rows as a matrix: `rows` rows of `width` numbers, `total` numbers in all (the last row may be short). */
+struct level_view {
+    enum codebook_level level;
+    float *values;
+    uint32_t rows, width, total;
+};
+#define LEVELS 8
+
+static void level_views(struct model *m, struct level_view views[LEVELS]) {
+    const struct tokenizer_config *c = &m->config.tokenizer;
+    struct codebooks *b = tokenizer_codebooks(m->tokenizer);
+    uint32_t dz = c->z_dims, dc = c->content_dims;
+    for (uint32_t l = 0; l < RQ_LEVELS; l++)
+        views[l] = (struct level_view){LEVEL_RQ_1 + l, b->rq[l], c->books[l], dz, c->books[l] * dz};
+    for (uint32_t k = 0; k < OPQ_CODES; k++) {
+        uint32_t codes = c->books[RQ_LEVELS + k];
+        views[RQ_LEVELS + k] = (struct level_view){LEVEL_OPQ_1 + k, b->opq[k], codes, dz / 2, codes * (dz / 2)};
+    }
+    views[5] = (struct level_view){LEVEL_ROTATION, b->rotation, dz, dz, dz * dz};
+    views[6] = (struct level_view){LEVEL_ENCODER, b->encoder, dc, dz, dc * dz};
+    views[7] = (struct level_view){LEVEL_MEAN, b->mean, (dc + dz - 1) / dz, dz, dc};
+}
+
+static size_t row_bytes(const struct level_view *view, uint32_t row) {
+    uint32_t left = view->total - row * view->width;
+    return (left < view->width ? left : view->width) * sizeof(float);
+}
+
+static enum status publish_level(struct model *m, const struct level_view *view, uint32_t generation, struct error *err) {
+    for (uint32_t code = 0; code < view->rows; code++) {
+        uint32_t row;
+        TRY(table_insert_u64(m->codebooks, codebook_key(generation, view->level, code), &row, err));
+        memcpy(table_edit(m->codebooks, row), view->values + (size_t)code * view->width, row_bytes(view, code));
+    }
+    return OK;
+}
+
+static enum status load_level(struct model *m, const struct level_view *view, uint32_t generation, struct error *err) {
+    for (uint32_t code = 0; code < view->rows; code++) {
+        uint32_t row = table_find_u64(m->codebooks, codebook_key(generation, view->level, code));
+        if (row == NO_ROW)
+            return FAIL(err, FATAL, EX_DATAERR, "codebook row (generation %u, level %d, code %u) is missing from the restored state: restore from the log again",
+                        generation, (int)view->level, code);
+        memcpy(view->values + (size_t)code * view->width, table_value(m->codebooks, row), row_bytes(view, code));
+    }
+    return OK;
+}
+
+static void mark_loaded(struct model *m) {
+    m->loaded_version = model_codebook_version(m);
+    m->loaded_generation = model_generation(m);
+}
+
+enum status codebooks_load(struct model *model, struct error *err) {
+    if (model_codebook_version(model) > 0) {
+        struct level_view views[LEVELS];
+        level_views(model, views);
+        for (int i = 0; i < LEVELS; i++)
+            TRY(load_level(model, &views[i], model_generation(model), err));
+        tokenizer_refresh(model->tokenizer);
+    }
+    mark_loaded(model);
+    return OK;
+}
+
+enum status codebooks_train(struct model *model, struct error *err) {
+    uint32_t dims = model->config.tokenizer.content_dims, count = 0;
+    arena_reset(&model->scratch);
+    float *x = arena_alloc(&model->scratch, (size_t)model_state(model)->waiting * dims * sizeof(float));
+    if (x == NULL)
+        return FAIL(err, FATAL, EX_CONFIG, "%u listings of %u dims do not fit the training memory: lower tokenizer.train_listings",
+                    model_state(model)->waiting, dims);
+    for (uint32_t row = 0; row < table_end(model->items); row++)
+        if (table_live(model->items, row) && table_live(model->content, row))
+            memcpy(x + (size_t)count++ * dims, table_value(model->content, row), dims * sizeof(float));
+    ASSERT(count == model_state(model)->waiting);
+
+    struct model_row *state = model_edit_state(model);
+    state->generation = 1;
+    state->codebook_version = 1;
+    TRY(tokenizer_train(model->tokenizer, x, count, state->codebook_version, &model->scratch, err));
+    struct level_view views[LEVELS];
+    level_views(model, views);
+    for (int i = 0; i < LEVELS; i++)
+        TRY(publish_level(model, &views[i], state->generation, err));
+    mark_loaded(model);
+    return OK;
+}
