@@ -1,0 +1,169 @@
+#include "math/layers.h"
+
+#include "math/matmul.h"
+#include "math/simd.h"
+#include "math/vector.h"
+#include <math.h>
+#include <string.h>
+
+void normalise_forward(size_t n, size_t d, float epsilon, const float *x, float *unit, float *inverse) {
+    memset(unit, 0, n * d * sizeof *unit);
+    for (size_t i = 0; i < n; i++) {
+        const float *row = x + i * d;
+        inverse[i] = 1.0f / sqrtf(vector_dot(d, row, row) + epsilon);
+        vector_add_scaled(d, inverse[i], row, unit + i * d);
+    }
+}
+
+void normalise_backward(size_t n, size_t d, const float *unit, const float *inverse, const float *dunit, float *dx) {
+    for (size_t i = 0; i < n; i++) {
+        const float *u = unit + i * d, *du = dunit + i * d;
+        vector_add_scaled(d, inverse[i], du, dx + i * d);
+        vector_add_scaled(d, -inverse[i] * vector_dot(d, u, du), u, dx + i * d);
+    }
+}
+
+/* weights = exp(sharpness * scores - max), not yet divided by its sum. */
+static void softmax_exponentials(const struct attention *a, size_t stride) {
+    for (size_t i = 0; i < a->queries; i++) {
+        const float *scores = a->scores + i * stride;
+        float *weights = a->weights + i * stride;
+        float largest = a->sharpness * scores[0];
+        for (size_t j = 0; j < stride; j++)
+            weights[j] = a->sharpness * scores[j];
+        for (size_t j = 1; j < a->items; j++)
+            largest = weights[j] > largest ? weights[j] : largest;
+        for (size_t j = 0; j < stride; j++)
+            weights[j] -= largest;
+    }
+    vector_exp(a->queries * stride, a->weights, a->weights);
+}
+
+void attention_forward(const struct attention *a, float *out, size_t ldout) {
+    size_t n = a->queries, h = a->items, d = a->width, stride = attention_stride(h);
+    if (h == 0) {
+        for (size_t i = 0; i < n; i++)
+            memset(out + i * ldout, 0, d * sizeof *out);
+        return;
+    }
+    if (h < stride)
+        memset(a->scratch, 0, d * stride * sizeof *a->scratch);
+    transpose(h, d, a->key, d, a->scratch, stride);
+    matmul(n, stride, d, a->query, d, a->scratch, stride, a->scores, stride);
+    softmax_exponentials(a, stride);
+    for (size_t i = 0; i < n; i++) {
+        float *weights = a->weights + i * stride, sum = 0.0f;
+        for (size_t j = 0; j < h; j++)
+            sum += weights[j];
+        float scale = 1.0f / sum;
+        for (size_t j = 0; j < stride; j++)
+            weights[j] = j < h ? weights[j] * scale : 0.0f;
+    }
+    matmul(n, d, h, a->weights, stride, a->value, d, out, ldout);
+}
+
+void attention_backward(const struct attention *a, const float *dout, const struct attention_gradients *g) {
+    size_t n = a->queries, h = a->items, d = a->width, stride = attention_stride(h);
+    if (h == 0) {
+        memset(g->query, 0, n * d * sizeof *g->query);
+        return;
+    }
+    if (h < stride)
+        memset(a->scratch, 0, d * stride * sizeof *a->scratch);
+    transpose(h, d, a->value, d, a->scratch, stride);
+    matmul(n, stride, d, dout, d, a->scratch, stride, g->scores, stride); /* gradients of the weights */
+    for (size_t i = 0; i < n; i++) {
+        const float *weights = a->weights + i * stride;
+        float *dscores = g->scores + i * stride;
+        float mean = vector_dot(stride, weights, dscores);
+        for (size_t j = 0; j < stride; j++)
+            dscores[j] = weights[j] * (dscores[j] - mean);
+        *g->sharpness += vector_dot(stride, dscores, a->scores + i * stride);
+        for (size_t j = 0; j < stride; j++)
+            dscores[j] *= a->sharpness;
+    }
+    matmul(n, d, h, g->scores, stride, a->key, d, g->query, d);
+    matmul_transposed_add(h, d, n, g->scores, stride, a->query, d, g->key, d);
+    matmul_transposed_add(h, d, n, a->weights, stride, dout, d, g->value, d);
+}
+
+void fuse_forward(size_t n, size_t d, const float *rows, const float *block, float *out) {
+    matmul(n, d, d, rows, d, block, d, out, d);
+}
+
+void fuse_backward(size_t n, size_t d, const float *rows, const float *block, const float *dout, float *scratch,
+                   float *drows, float *dblock) {
+    transpose(d, d, block, d, scratch, d);
+    matmul(n, d, d, dout, d, scratch, d, drows, d);
+    matmul_transposed_add(d, d, n, rows, d, dout, d, dblock, d);
+}
+
+static SIMD_CLONES void relu(size_t count, float *x) {
+    for (size_t i = 0; i < count; i++)
+        x[i] = x[i] > 0.0f ? x[i] : 0.0f;
+}
+
+static SIMD_CLONES void relu_backward(size_t count, const float *x, float *dx) {
+    for (size_t i = 0; i < count; i++)
+        dx[i] = x[i] > 0.0f ? dx[i] : 0.0f;
+}
+
+/* out [n, outputs] = relu(x w + b) */
+static void dense_forward(size_t n, size_t inputs, size_t ldx, size_t outputs, const float *x, const float *w,
+                          const float *b, float *out) {
+    for (size_t i = 0; i < n; i++)
+        memcpy(out + i * outputs, b, outputs * sizeof *out);
+    matmul_add(n, outputs, inputs, x, ldx, w, outputs, out, outputs);
+    relu(n * outputs, out);
+}
+
+static void add_rows(size_t n, size_t width, const float *rows, float *sum) {
+    for (size_t i = 0; i < n; i++)
+        vector_add(width, rows + i * width, sum);
+}
+
+void dnn_forward(const struct dnn *dnn, size_t n, const float *x, float *const hidden[2], float *logits) {
+    dense_forward(n, dnn->inputs, dnn->stride, dnn->hidden[0], x, dnn->w1, dnn->b1, hidden[0]);
+    dense_forward(n, dnn->hidden[0], dnn->hidden[0], dnn->hidden[1], hidden[0], dnn->w2, dnn->b2, hidden[1]);
+    for (size_t i = 0; i < n; i++)
+        logits[i] = vector_dot(dnn->hidden[1], hidden[1] + i * dnn->hidden[1], dnn->w3) + dnn->b3[0];
+}
+
+void dnn_backward(const struct dnn *dnn, size_t n, const float *x, float *const hidden[2], const float *dlogits,
+                  const struct dnn_gradients *g) {
+    size_t inputs = dnn->inputs, stride = dnn->stride, first = dnn->hidden[0], second = dnn->hidden[1];
+    float *dfirst = g->hidden[0], *dsecond = g->hidden[1];
+    memset(dsecond, 0, n * second * sizeof *dsecond);
+    for (size_t i = 0; i < n; i++) {
+        vector_add_scaled(second, dlogits[i], hidden[1] + i * second, g->w3);
+        vector_add_scaled(second, dlogits[i], dnn->w3, dsecond + i * second);
+        g->b3[0] += dlogits[i];
+    }
+    relu_backward(n * second, hidden[1], dsecond);
+    matmul_transposed_add(first, second, n, hidden[0], first, dsecond, second, g->w2, second);
+    add_rows(n, second, dsecond, g->b2);
+
+    transpose(first, second, dnn->w2, second, g->transposed[1], first);
+    matmul(n, first, second, dsecond, second, g->transposed[1], first, dfirst, first);
+    relu_backward(n * first, hidden[0], dfirst);
+    matmul_transposed_add(inputs, first, n, x, stride, dfirst, first, g->w1, first);
+    add_rows(n, first, dfirst, g->b1);
+
+    memset(g->transposed[0], 0, first * stride * sizeof *g->transposed[0]);
+    transpose(inputs, first, dnn->w1, first, g->transposed[0], stride);
+    matmul(n, stride, first, dfirst, first, g->transposed[0], stride, g->x, stride);
+}
+
+void bce_forward(size_t n, const float *logits, const float *labels, float *loss) {
+    for (size_t i = 0; i < n; i++) {
+        float positive = logits[i] > 0.0f ? logits[i] : 0.0f;
+        loss[i] = positive - logits[i] * labels[i] + log1p_f32(exp_f32(-fabsf(logits[i])));
+    }
+}
+
+void bce_backward(size_t n, const float *logits, const float *labels, float *dlogits) {
+    for (size_t i = 0; i < n; i++) {
+        float small = exp_f32(-fabsf(logits[i]));
+        dlogits[i] = (logits[i] > 0.0f ? 1.0f : small) / (1.0f + small) - labels[i];
+    }
+}
