@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include <argp.h>
+#include <stdint.h>
 
 int cmd_check(int argc, char **argv);
 int cmd_generate(int argc, char **argv);
@@ -23,6 +24,9 @@ bool command_parse(const struct argp *argp, int argc, char **argv, void *input, 
 
 /* "coldstream COMMAND: text" and where to find help, to stderr; returns EX_USAGE. */
 int command_usage(char **argv, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* An option's whole number. False: argp_error() has told what is possible. */
+bool command_number(const struct argp_state *state, const char *option, const char *text, uint64_t min, uint64_t max, uint64_t *out);
 
 /* "coldstream: text" to stderr; returns err->exit_code. */
 int command_fail(const struct error *err);

@@ -18,7 +18,18 @@ static const char *path_at(void *self, uint32_t index) {
     return properties[index].path;
 }
 
-const char *property_nearest(const char *path) { return nearest_name(path, path_at, NULL, property_count); }
+static const char *last_word(const char *path) {
+    const char *dot = strrchr(path, '.');
+    return dot ? dot + 1 : path;
+}
+
+const char *property_nearest(const char *path) {
+    /* the right word in the wrong section, or in none */
+    for (uint32_t i = 0; i < property_count; i++)
+        if (strcmp(last_word(properties[i].path), last_word(path)) == 0)
+            return properties[i].path;
+    return nearest_name(path, path_at, NULL, property_count);
+}
 
 static void *value_at(const struct property *property, uint32_t index, const struct settings *settings) {
     static const size_t sizes[] = {[PROPERTY_U64] = 8, [PROPERTY_I64] = 8, [PROPERTY_U32] = 4,
