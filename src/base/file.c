@@ -31,6 +31,11 @@ static int create_exit_code(int reason) {
     }
 }
 
+bool file_exists(const char *path) {
+    struct stat about;
+    return stat(path, &about) == 0 || (errno != ENOENT && errno != ENOTDIR);
+}
+
 enum status file_open(struct file_input *input, const char *path, struct error *err) {
     *input = (struct file_input){.path = path, .fd = -1};
     int fd = open(path, O_RDONLY | O_CLOEXEC);

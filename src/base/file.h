@@ -19,6 +19,9 @@ enum status file_load(const char *path, struct arena *arena, size_t bytes_max, s
 /* Replaces the file in one step: readers, and a crash at any moment, see the old content or the new. */
 enum status file_save(const char *path, struct bytes content, struct error *err);
 
+/* False only when there is nothing of this name. */
+bool file_exists(const char *path);
+
 /* The folder and the ones above it, as far as they are absent; mode 0777 less the umask. */
 enum status file_make_folders(const char *path, struct error *err);
 

@@ -7,7 +7,7 @@
  * before (0 for the first). So every byte is covered, and the last digest vouches for the whole file.
  *
  *   HEAD  = magic [8], u32 format, u32 tables, note
- *   TABLE = name [32], u32 key kind, u32 key bytes max, u32 value bytes, u32 rows, digest of the table [16]
+ *   TABLE = name [32], u32 key kind, u32 value bytes, u32 rows, digest of the table [16]
  *   ROWS  = row*, complete rows in order of position
  *   row   = u32 position, u32 key bytes (0: KEY_CHILD, KEY_DENSE), u64 version, key, value
  *   END   = empty; the file ends with it */
@@ -25,7 +25,7 @@ enum block_kind { BLOCK_HEAD = 1, BLOCK_TABLE, BLOCK_ROWS, BLOCK_END };
 #define BLOCK_START_BYTES 8u
 #define BLOCK_DIGEST_BYTES 16u
 #define HEAD_BYTES 16u /* before the note */
-#define TABLE_BYTES 64u
+#define TABLE_BYTES 60u
 #define ROW_START_BYTES 16u
 
 /* A ROWS block ends once it holds this much. */
