@@ -89,8 +89,6 @@ static enum status apply_listing(struct stage *stage, const struct pending *pend
         status = FAIL(err, BAD_RECORD, EX_DATAERR, "the listing is older than the one that stands for this item: send events of an item in order");
     else if (result == LIST_DUPLICATE)
         status = FAIL(err, BAD_RECORD, EX_DATAERR, "the same listing again: content and event time are those that stand");
-    if (result == LIST_NEW)
-        parking_make_ready(stage->parking, l->item_id); /* content epochs learn nothing: the next click epoch takes them */
     return settle(stage, &pending->record, status, reason, err);
 }
 
@@ -109,10 +107,9 @@ static enum status apply_interaction(struct stage *stage, const struct pending *
     uint32_t item = model_find_item(stage->model, i->item_id);
     if (item != NO_ROW)
         return apply_to_item(stage, &pending->record, i, item, err);
-    enum dead_reason reason;
-    enum status status = parking_add(stage->parking, &pending->record, i->item_id, stage_state(stage)->stream_ms, &reason, err);
+    enum status status = parking_add(stage->parking, &pending->record, i->item_id, stage_state(stage)->stream_ms, err);
     if (status == BAD_RECORD)
-        return settle(stage, &pending->record, status, reason, err);
+        return settle(stage, &pending->record, status, DEAD_UNKNOWN_ITEM, err);
     stage->counts.parked += status == OK;
     return status;
 }
@@ -151,9 +148,11 @@ static enum status apply_parked(void *self, const struct record *record, struct 
     return apply_to_item(stage, record, i, item, err);
 }
 
-/* Interactions whose item has been listed meanwhile, and those that waited long enough. */
+/* Interactions whose item has been listed meanwhile (content epochs learn nothing, so here), and those that waited long enough. */
 static enum status apply_waiting(struct stage *stage, struct error *err) {
-    return parking_expire(stage->parking, stage_state(stage)->stream_ms, (struct parking_port){stage, apply_parked}, err);
+    struct parking_port port = {stage, apply_parked};
+    TRY(parking_release_listed(stage->parking, port, err));
+    return parking_expire(stage->parking, stage_state(stage)->stream_ms, port, err);
 }
 
 /* ---- the epoch ---- */
