@@ -6,8 +6,9 @@
  *   SID = (c_1, c_2, c_3, o_1, o_2)
  *
  * Everything here works on the caller's buffers and is deterministic; ties go to the lowest code. Encoding one vector
- * gives the same bits as encoding it in any batch: BLAS may shortlist codes, a fixed-order kernel decides among those
- * whose distance is within rounding of the best. All matrices are row-major float32.
+ * gives the same bits as encoding it in any batch: 8-bit integer products shortlist codes, a fixed-order
+ * kernel decides among those whose distance is within rounding of the best (math/nearest.h). Training goes through BLAS, so
+ * its bits depend on the BLAS core type. One thread at a time. All matrices are row-major float32.
  */
 #ifndef MODEL_TOKENIZER_H
 #define MODEL_TOKENIZER_H
@@ -44,7 +45,7 @@ enum status tokenizer_create(struct tokenizer **out, const struct tokenizer_conf
                              struct arena *arena, struct error *err);
 /* The tokenizer's own arrays, to be filled from published rows; call tokenizer_refresh() after changing them. */
 struct codebooks *tokenizer_codebooks(struct tokenizer *tokenizer);
-/* Recomputes norms and cross products. */
+/* Recomputes what the search derives from the codebooks: norms and 8-bit copies. */
 void tokenizer_refresh(struct tokenizer *tokenizer);
 
 /* Fits mean, encoder (PCA), RQ (k-means++ start, Lloyd iterations, on the residuals level by level; the last level
@@ -54,7 +55,8 @@ void tokenizer_refresh(struct tokenizer *tokenizer);
 enum status tokenizer_train(struct tokenizer *tokenizer, const float *x, uint32_t n, uint64_t version,
                             struct arena *scratch, struct error *err);
 
-/* x [Dc] -> z [Dz], |z| = Z_SCALE (a vector at the mean gives z = 0). Fixed order of summation. */
+/* x [Dc], finite -> z [Dz], |z| = Z_SCALE (a vector at the mean, or so large that its products overflow, gives z = 0).
+ * Fixed order of summation. */
 void tokenizer_project(const struct tokenizer *tokenizer, const float *x, float *z);
 
 /* z [n, Dz], n <= batch_max -> codes [n, 5], and, where not NULL: the squared norm of what is left after RQ and OPQ
