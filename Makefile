@@ -1,0 +1,53 @@
+# Everything goes through CMake presets; this file only names what people want. All output is below build/.
+.PHONY: all help program packages python demo test bench asan fuzz clean
+
+JOBS := $(shell nproc 2>/dev/null || echo 2)
+export CTEST_PARALLEL_LEVEL ?= $(JOBS)
+export CMAKE_BUILD_PARALLEL_LEVEL ?= $(JOBS)
+
+all: program
+	@echo "build/coldstream is ready; try: build/coldstream --help"
+
+help:
+	@echo "make          the program, at build/coldstream"
+	@echo "make demo     a synthetic marketplace, replayed: what the stage does, in a minute"
+	@echo "make test     all tests but the slow ones, then the unit tests under the sanitizers"
+	@echo "make bench    the benchmarks"
+	@echo "make asan     all tests but the slow ones under AddressSanitizer and UBSan"
+	@echo "make fuzz     the fuzz targets with libFuzzer (needs clang)"
+	@echo "make clean    removes build/"
+	@echo "Packages of the distribution that are missing are installed first, by scripts/install-packages.sh."
+
+packages:
+	@scripts/install-packages.sh
+
+# numpy, fastavro and FAISS for the tests that ask an independent judge; without a network those are skipped
+python: packages
+	@scripts/python-env.sh
+
+program: packages
+	@scripts/build.sh release
+	@ln -sfn release/coldstream build/coldstream
+
+demo: program
+	@scripts/demo.sh
+
+test: program python
+	ctest --preset release --label-exclude slow
+	@scripts/build.sh asan
+	ctest --preset asan --label-regex unit --label-exclude slow
+
+bench: program
+	@scripts/bench.sh
+
+asan: packages python
+	@scripts/build.sh asan
+	ctest --preset asan --label-exclude slow
+
+fuzz:
+	@scripts/install-packages.sh clang-14 libclang-rt-14-dev
+	@scripts/build.sh fuzz
+	ctest --preset fuzz --label-regex fuzz
+
+clean:
+	rm -rf build
