@@ -108,7 +108,6 @@ void table_remove(struct table *table, uint32_t row) {
     touch(table, row, true);
     if (!bit_get(table->fresh, row))
         depart(table, row);
-    bit_clear(table->fresh, row);
     if (key_is_hashed(table))
         index_remove(table, row);
     clear_live(table, row);

@@ -7,7 +7,8 @@
  * The open epoch of a table is three things:
  *   touched   one entry per position that was edited, inserted or removed, in order of the first touch; beside it the
  *             old value when a row lived there. Its position's bit in `dirty` says that it is in the list.
- *   fresh     one bit per position: the row that lives there was inserted in this epoch.
+ *   fresh     one bit per position: the row that lives there was inserted in this epoch; means nothing for a row that is
+ *             not live.
  *   departed  one entry per row that lived when the epoch began and was removed since, with its key and version: its
  *             position may have a new owner, and its key may live at another position. */
 #ifndef MODEL_TABLE_PRIVATE_H

@@ -1,7 +1,7 @@
 /* Snapshots: what is written is read back to the digest; what is damaged anywhere leaves the tables empty. */
 #include "base/file.h"
 #include "base/rng.h"
-#include "model/snapshot.h"
+#include "model/snapshot_private.h"
 #include "table_twin.h"
 
 #include <check.h>
@@ -213,6 +213,151 @@ START_TEST(other_tables_and_sizes_are_refused) {
 }
 END_TEST
 
+/* ---- files with right digests and wrong content ---- */
+
+struct crafted {
+    uint8_t bytes[4096];
+    size_t len;
+    struct digest before;
+};
+
+static void add_block(struct crafted *file, uint32_t kind, const void *payload, size_t len) {
+    uint32_t len32 = (uint32_t)len;
+    uint8_t *block = file->bytes + file->len;
+    memcpy(block, &kind, 4);
+    memcpy(block + 4, &len32, 4);
+    memcpy(block + 8, payload, len);
+    file->before = block_digest(bytes_of(block, 8 + len), file->before);
+    memcpy(block + 8 + len, &file->before, 16);
+    file->len += 8 + len + 16;
+}
+
+static void add_head(struct crafted *file, uint32_t format) {
+    uint8_t head[16] = "coldsnap";
+    uint32_t tables = 2;
+    memcpy(head + 8, &format, 4);
+    memcpy(head + 12, &tables, 4);
+    add_block(file, BLOCK_HEAD, head, sizeof head);
+}
+
+static void add_table_block(struct crafted *file, const char *name, uint32_t kind, uint32_t rows,
+                            struct digest digest) {
+    uint8_t table[TABLE_BYTES] = {0};
+    uint32_t numbers[3] = {kind, 4, rows};
+    memcpy(table, name, strlen(name));
+    memcpy(table + 32, numbers, 12);
+    memcpy(table + 44, &digest, 16);
+    add_block(file, BLOCK_TABLE, table, sizeof table);
+}
+
+/* A row of 4 bytes, with a key of key_len bytes. */
+static size_t put_row(uint8_t *out, uint32_t position, uint32_t key_len) {
+    uint64_t version = 1;
+    memcpy(out, &position, 4);
+    memcpy(out + 4, &key_len, 4);
+    memcpy(out + 8, &version, 8);
+    memset(out + 16, 'k', key_len + 4);
+    return 16 + key_len + 4;
+}
+
+static struct tables *two_tables(void) {
+    struct tables *set;
+    struct table *items, *child;
+    struct table_spec spec = {"items", KEY_STRING, TO_DELTAS, NULL, 8, 4, 10};
+    DONE(tables_create(&set, &err));
+    DONE(tables_add(set, &spec, &items, &err));
+    spec = (struct table_spec){"child", KEY_CHILD, TO_DELTAS, items, 0, 4, 10};
+    DONE(tables_add(set, &spec, &child, &err));
+    return set;
+}
+
+enum flaw {
+    NO_FLAW,
+    WRONG_FORMAT,
+    WRONG_NAME,
+    WRONG_KIND,
+    WRONG_ORDER,
+    SHORT_ROW,
+    LONG_KEY,
+    POSITION_TWICE,
+    KEY_TWICE,
+    CHILD_KEY,
+    CHILD_ALONE,
+    EMPTY_BLOCK,
+    TOO_MANY_ROWS,
+    WRONG_DIGEST,
+    AFTER_END,
+    FLAWS
+};
+static const char *const complaints[FLAWS] = {
+    [WRONG_FORMAT] = "format is 2",    [WRONG_NAME] = "it has table item",
+    [WRONG_KIND] = "kind 1",           [WRONG_ORDER] = "a block of kind 3",
+    [SHORT_ROW] = "a row of 15 bytes", [LONG_KEY] = "longer than its block",
+    [POSITION_TWICE] = "after",        [KEY_TWICE] = "a block of kind 2",
+    [CHILD_KEY] = "none belongs",      [CHILD_ALONE] = "parent table items has none",
+    [EMPTY_BLOCK] = "without rows",    [TOO_MANY_ROWS] = "its 2 rows, of 1",
+    [WRONG_DIGEST] = "its digest",     [AFTER_END] = "goes on after its end"};
+
+/* The digests of the two tables as the flawless file has them. */
+static void right_digests(struct digest digests[2]) {
+    struct tables *set = two_tables();
+    DONE(table_restore(tables_at(set, 0), bytes_text("kk"), 0, 1, bytes_text("kkkk"), &err));
+    DONE(table_restore(tables_at(set, 0), bytes_text("kkk"), 4, 1, bytes_text("kkkk"), &err));
+    DONE(table_restore(tables_at(set, 1), bytes_text("kk"), 0, 1, bytes_text("kkkk"), &err));
+    for (uint32_t i = 0; i < 2; i++)
+        digests[i] = table_digest(tables_at(set, i));
+    tables_destroy(set);
+}
+
+static void craft(struct crafted *file, enum flaw flaw) {
+    uint8_t rows[256];
+    struct digest digests[2];
+    right_digests(digests);
+    *file = (struct crafted){.len = 0};
+    add_head(file, flaw == WRONG_FORMAT ? 2 : 1);
+    if (flaw == WRONG_ORDER)
+        add_block(file, BLOCK_ROWS, rows, put_row(rows, 0, 2));
+    add_table_block(file, flaw == WRONG_NAME ? "item" : "items",
+                    flaw == WRONG_KIND ? KEY_U64 : KEY_STRING, flaw == TOO_MANY_ROWS ? 1 : 2,
+                    digests[flaw == WRONG_DIGEST]);
+    size_t len = put_row(rows, 0, 2);
+    len += put_row(rows + len, flaw == POSITION_TWICE ? 0 : 4, flaw == KEY_TWICE ? 2 : 3);
+    if (flaw == SHORT_ROW)
+        len = 22 + 15;
+    if (flaw == LONG_KEY)
+        rows[22 + 4] = 100;
+    if (flaw == EMPTY_BLOCK)
+        len = 0;
+    add_block(file, BLOCK_ROWS, rows, len);
+    add_table_block(file, "child", KEY_CHILD, 1, digests[1]);
+    add_block(file, BLOCK_ROWS, rows, put_row(rows, flaw == CHILD_ALONE, flaw == CHILD_KEY));
+    add_block(file, BLOCK_END, rows, 0);
+    if (flaw == AFTER_END)
+        add_block(file, BLOCK_END, rows, 0);
+}
+
+START_TEST(content_is_checked_though_digests_are_right) {
+    static struct crafted file;
+    struct tables *set = two_tables();
+    struct bytes note;
+    craft(&file, (enum flaw)_i);
+    /* of its exact size on the heap, for the sanitizer */
+    uint8_t *copy = malloc(file.len);
+    memcpy(copy, file.bytes, file.len);
+    enum status status = snapshot_decode(bytes_of(copy, file.len), set, &note, &err);
+    free(copy);
+    if (_i == NO_FLAW) {
+        ck_assert_msg(status == OK, "%s", err.text);
+        ck_assert_uint_eq(table_rows(tables_at(set, 1)), 1);
+    } else {
+        ck_assert_int_eq(status, BAD_RECORD);
+        ck_assert_msg(strstr(err.text, complaints[_i]) != NULL, "%s: %s", complaints[_i], err.text);
+        check_empty(set);
+    }
+    tables_destroy(set);
+}
+END_TEST
+
 START_TEST(a_failed_write_leaves_the_old_snapshot) {
     struct bytes before = encoded(bytes_text("old")), after;
     char inside[FILE_PATH_BYTES + 16];
@@ -239,6 +384,7 @@ int main(void) {
     tcase_add_test(all, damage_on_disk_names_the_file_and_the_remedy);
     tcase_add_test(all, absent_is_retry_and_unreadable_is_fatal);
     tcase_add_test(all, other_tables_and_sizes_are_refused);
+    tcase_add_loop_test(all, content_is_checked_though_digests_are_right, 0, FLAWS);
     tcase_add_test(all, a_failed_write_leaves_the_old_snapshot);
     suite_add_tcase(suite, all);
     SRunner *runner = srunner_create(suite);

@@ -375,6 +375,27 @@ START_TEST(two_tables_of_one_name_are_refused) {
 }
 END_TEST
 
+START_TEST(the_lowest_free_position_is_found_behind_thousands) {
+    struct table *large = add("large", KEY_U64, NULL, 20000);
+    uint32_t row;
+    for (uint64_t i = 0; i < 20000; i++)
+        DONE(table_insert_u64(large, i, &row, &err));
+    static const uint32_t holes[] = {19999, 4096, 4095, 17, 12000};
+    for (int i = 0; i < 5; i++)
+        table_remove(large, holes[i]);
+    static const uint32_t expected[] = {17, 4095, 4096, 12000, 19999};
+    for (uint32_t i = 0; i < 5; i++) {
+        DONE(table_insert_u64(large, 20000 + i, &row, &err));
+        ck_assert_uint_eq(row, expected[i]);
+    }
+    tables_rollback(set);
+    ck_assert_uint_eq(table_end(large), 0);
+    DONE(table_insert_u64(large, 1, &row, &err));
+    ck_assert_uint_eq(row, 0);
+    commit();
+}
+END_TEST
+
 START_TEST(a_large_limit_costs_no_memory) {
     struct table *large = add("large", KEY_U64, NULL, 4000000);
     uint32_t row;
@@ -431,6 +452,7 @@ int main(void) {
     tcase_add_test(rows, a_restored_row_moves_and_takes_the_place_of_others);
     tcase_add_test(rows, what_cannot_be_restored_is_a_bad_record);
     tcase_add_test(rows, two_tables_of_one_name_are_refused);
+    tcase_add_test(rows, the_lowest_free_position_is_found_behind_thousands);
     tcase_add_test(rows, a_large_limit_costs_no_memory);
     suite_add_tcase(suite, rows);
     SRunner *runner = srunner_create(suite);
