@@ -2,6 +2,8 @@
 #include "codec/heap.h"
 #include "codec/private.h"
 
+#include <stdio.h>
+
 #include "base/poison.h"
 
 /* Address space for the steps of all writers' schemas. */
@@ -24,7 +26,13 @@ static enum status add(struct codec *codec, const struct writer_schema *writer, 
     if (codec->decoder_count == DECODERS_MAX)
         return FAIL(err, FATAL, EX_DATAERR, "more than %d schemas of writers", DECODERS_MAX);
     struct decoder *decoder = &codec->decoders[codec->decoder_count++];
-    return decoder_create(decoder, writer->id, schema, writer->json, &codec->arena, err);
+    char name[DECODER_NAME_BYTES];
+    snprintf(name, sizeof name, "schema %d of %s", writer->id, writer->subject);
+    TRY(decoder_create(decoder, name, bytes_text(writer->json), schema_json(schema), MAPS_SKIP,
+                       &codec->arena, err));
+    decoder->id = writer->id;
+    decoder->schema = schema;
+    return OK;
 }
 
 static enum status fill(struct codec *codec, const struct writer_schema *writers, uint32_t count,

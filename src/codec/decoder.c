@@ -93,7 +93,7 @@ static bool is_map(const json_t *field) {
 }
 
 /* Our schema without maps and without what the writer lacks; decoder->field on the way. */
-static enum status cut(struct decoder *decoder, json_t *ours, struct error *err) {
+static enum status cut(struct decoder *decoder, json_t *ours, enum maps maps, struct error *err) {
     json_t *fields = json_object_get(ours, "fields");
     size_t count = json_array_size(fields), kept = 0;
     ASSERT(count <= FIELDS_MAX);
@@ -103,9 +103,9 @@ static enum status cut(struct decoder *decoder, json_t *ours, struct error *err)
         bool written = avro_schema_record_field_get_index(decoder->writer, name) >= 0;
         if (!written && json_object_get(field, "default") == NULL)
             return FAIL(err, FATAL, EX_DATAERR,
-                        "schema %d of %s has no field \"%s\", and ours has no default for it",
-                        decoder->id, schema_subject(decoder->schema), name);
-        bool keep = written && !is_map(field);
+                        "%s has no field \"%s\", and ours has no default for it", decoder->name,
+                        name);
+        bool keep = written && (maps == MAPS_KEEP || !is_map(field));
         decoder->field[i] = keep ? (int)kept++ : -1;
         if (!keep)
             json_array_remove(fields, kept);
@@ -113,24 +113,19 @@ static enum status cut(struct decoder *decoder, json_t *ours, struct error *err)
     return OK;
 }
 
-static enum status parse(const char *json, size_t len, avro_schema_t *out, int32_t id,
-                         enum schema_id schema, struct error *err) {
-    if (avro_schema_from_json_length(json, len, out) != 0)
-        return FAIL(err, FATAL, EX_DATAERR, "schema %d of %s is no Avro schema: %.200s", id,
-                    schema_subject(schema), avro_strerror());
-    return OK;
-}
-
-static enum status make_reader(struct decoder *decoder, struct arena *arena, struct error *err) {
-    json_t *ours = json_loads(schema_json(decoder->schema), 0, NULL);
+static enum status make_reader(struct decoder *decoder, const char *json, enum maps maps,
+                               struct arena *arena, struct error *err) {
+    json_t *ours = json_loads(json, 0, NULL);
     ASSERT(ours != NULL);
-    enum status status = cut(decoder, ours, err);
+    enum status status = cut(decoder, ours, maps, err);
     size_t mark = arena_mark(arena);
     if (status == OK) {
         size_t len = json_dumpb(ours, NULL, 0, JSON_COMPACT);
         char *text = arena_must(arena, len);
         json_dumpb(ours, text, len, JSON_COMPACT);
-        status = parse(text, len, &decoder->reader, decoder->id, decoder->schema, err);
+        if (avro_schema_from_json_length(text, len, &decoder->reader) != 0)
+            status = FAIL(err, FATAL, EX_SOFTWARE, "%s: our own schema: %.200s", decoder->name,
+                          avro_strerror());
     }
     arena_rewind(arena, mark);
     json_decref(ours);
@@ -153,6 +148,7 @@ static avro_schema_t enum_inside(avro_schema_t schema) {
 
 /* Avro C hands the writer's number of a symbol on: the symbols' names are what counts. */
 static enum status map_symbols(struct decoder *decoder, struct error *err) {
+    memset(decoder->symbol, -1, sizeof decoder->symbol);
     for (size_t i = 0; i < avro_schema_record_size(decoder->reader); i++) {
         avro_schema_t ours = avro_schema_record_field_get_by_index(decoder->reader, (int)i);
         if (!is_avro_enum(ours))
@@ -161,8 +157,8 @@ static enum status map_symbols(struct decoder *decoder, struct error *err) {
         avro_schema_t theirs = enum_inside(avro_schema_record_field_get(decoder->writer, name));
         int count = theirs != NULL ? avro_schema_enum_number_of_symbols(theirs) : 0;
         if (count > SYMBOLS_MAX)
-            return FAIL(err, FATAL, EX_DATAERR, "schema %d of %s: \"%s\" has more than %d symbols",
-                        decoder->id, schema_subject(decoder->schema), name, SYMBOLS_MAX);
+            return FAIL(err, FATAL, EX_DATAERR, "%s: \"%s\" has more than %d symbols",
+                        decoder->name, name, SYMBOLS_MAX);
         for (int symbol = 0; symbol < count; symbol++)
             decoder->symbol[symbol] =
                 (int8_t)avro_schema_enum_get_by_name(ours, avro_schema_enum_get(theirs, symbol));
@@ -171,35 +167,53 @@ static enum status map_symbols(struct decoder *decoder, struct error *err) {
     return OK;
 }
 
+static enum status out_of_heap(const struct decoder *decoder, struct error *err) {
+    return FAIL(err, FATAL, EX_OSERR, "%s: %.300s", decoder->name, avro_strerror());
+}
+
 static enum status resolve(struct decoder *decoder, struct error *err) {
-    decoder->resolver = avro_resolved_writer_new(decoder->writer, decoder->reader);
-    if (decoder->resolver == NULL)
-        return FAIL(err, FATAL, EX_DATAERR, "schema %d of %s cannot be read as ours: %.300s",
-                    decoder->id, schema_subject(decoder->schema), avro_strerror());
     decoder->reader_class = avro_generic_class_from_schema(decoder->reader);
     if (decoder->reader_class == NULL ||
-        avro_generic_value_new(decoder->reader_class, &decoder->value) != 0 ||
-        avro_resolved_writer_new_value(decoder->resolver, &decoder->resolved) != 0)
-        return FAIL(err, FATAL, EX_OSERR, "schema %d of %s: %.300s", decoder->id,
-                    schema_subject(decoder->schema), avro_strerror());
+        avro_generic_value_new(decoder->reader_class, &decoder->value) != 0)
+        return out_of_heap(decoder, err);
+    if (avro_schema_equal(decoder->writer, decoder->reader)) {
+        avro_value_copy_ref(&decoder->resolved, &decoder->value);
+        return OK;
+    }
+    decoder->resolver = avro_resolved_writer_new(decoder->writer, decoder->reader);
+    if (decoder->resolver == NULL)
+        return FAIL(err, FATAL, EX_DATAERR, "%s cannot be read as ours: %.300s", decoder->name,
+                    avro_strerror());
+    return decoder_renew(decoder, err);
+}
+
+enum status decoder_renew(struct decoder *decoder, struct error *err) {
+    if (decoder->resolver == NULL)
+        return OK;
+    if (decoder->resolved.self != NULL)
+        avro_value_decref(&decoder->resolved);
+    decoder->resolved = (avro_value_t){0};
+    if (avro_resolved_writer_new_value(decoder->resolver, &decoder->resolved) != 0)
+        return out_of_heap(decoder, err);
     avro_resolved_writer_set_dest(&decoder->resolved, &decoder->value);
     return OK;
 }
 
-enum status decoder_create(struct decoder *decoder, int32_t id, enum schema_id schema,
-                           const char *json, struct arena *arena, struct error *err) {
-    *decoder = (struct decoder){.id = id, .schema = schema};
-    memset(decoder->symbol, -1, sizeof decoder->symbol);
-    TRY(parse(json, strlen(json), &decoder->writer, id, schema, err));
+enum status decoder_create(struct decoder *decoder, const char *name, struct bytes writer,
+                           const char *ours, enum maps maps, struct arena *arena,
+                           struct error *err) {
+    *decoder = (struct decoder){0};
+    strncpy(decoder->name, name, sizeof decoder->name - 1);
+    if (avro_schema_from_json_length((const char *)writer.data, writer.len, &decoder->writer) != 0)
+        return FAIL(err, FATAL, EX_DATAERR, "%s is no Avro schema: %.200s", name, avro_strerror());
     if (!is_avro_record(decoder->writer))
-        return FAIL(err, FATAL, EX_DATAERR, "schema %d of %s is no record", id,
-                    schema_subject(schema));
+        return FAIL(err, FATAL, EX_DATAERR, "%s is no record", name);
     enum status status = wire_create(&decoder->wire, decoder->writer, arena, err);
     if (status != OK) {
-        error_context(err, "schema %d of %s", id, schema_subject(schema));
+        error_context(err, "%s", name);
         return status;
     }
-    TRY(make_reader(decoder, arena, err));
+    TRY(make_reader(decoder, ours, maps, arena, err));
     TRY(map_symbols(decoder, err));
     return resolve(decoder, err);
 }
@@ -222,21 +236,31 @@ void decoder_destroy(struct decoder *decoder) {
 
 /* ---- reading ---- */
 
+static enum status not_a_value(const struct decoder *decoder, const char *wrong, size_t at,
+                               size_t len, struct error *err) {
+    return FAIL(err, BAD_RECORD, EX_DATAERR,
+                "not a value of %s: %s (byte %zu of %zu); look at what the producer wrote",
+                decoder->name, wrong, at, len);
+}
+
+enum status decoder_read_first(struct decoder *decoder, avro_reader_t reader, struct bytes body,
+                               size_t memory_max, size_t *used, struct error *err) {
+    const char *wrong = wire_check(decoder->wire, body, memory_max, used);
+    if (wrong != NULL)
+        return not_a_value(decoder, wrong, *used, body.len, err);
+    avro_reader_memory_set_source(reader, (const char *)body.data, (int64_t)*used);
+    if (avro_value_read(reader, &decoder->resolved) != 0)
+        return FAIL(err, BAD_RECORD, EX_DATAERR,
+                    "a value of %s that cannot be read as ours: %.300s", decoder->name,
+                    avro_strerror());
+    return OK;
+}
+
 enum status decoder_read(struct decoder *decoder, avro_reader_t reader, struct bytes body,
                          size_t memory_max, struct error *err) {
     size_t used;
-    const char *wrong = wire_check(decoder->wire, body, memory_max, &used);
-    if (wrong == NULL && used < body.len)
-        wrong = "bytes are left over after the value";
-    if (wrong != NULL)
-        return FAIL(err, BAD_RECORD, EX_DATAERR,
-                    "not a value of schema %d of %s: %s (byte %zu of %zu); look at what the "
-                    "producer wrote",
-                    decoder->id, schema_subject(decoder->schema), wrong, used, body.len);
-    avro_reader_memory_set_source(reader, (const char *)body.data, (int64_t)body.len);
-    if (avro_value_read(reader, &decoder->resolved) != 0)
-        return FAIL(err, BAD_RECORD, EX_DATAERR,
-                    "a value of schema %d of %s that cannot be read as ours: %.300s", decoder->id,
-                    schema_subject(decoder->schema), avro_strerror());
+    TRY(decoder_read_first(decoder, reader, body, memory_max, &used, err));
+    if (used < body.len)
+        return not_a_value(decoder, "bytes are left over after the value", used, body.len, err);
     return OK;
 }

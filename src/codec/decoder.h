@@ -13,30 +13,42 @@
 #include <avro.h>
 
 #define SYMBOLS_MAX 64
+#define DECODER_NAME_BYTES 96
 
 struct decoder {
-    int32_t id;            /* on the wire */
-    enum schema_id schema; /* ours */
-    struct wire *wire;     /* checks the writer's bytes */
+    char name[DECODER_NAME_BYTES]; /* for messages: "schema 7 of interactions-value" */
+    int32_t id;                    /* the schema's id on the wire, and which of ours it is */
+    enum schema_id schema;         /* (for the codec's look-up) */
+    struct wire *wire;             /* checks the writer's bytes */
     avro_schema_t writer, reader;
     avro_value_iface_t *reader_class, *resolver;
-    avro_value_t value;         /* a record of the cut of our schema */
-    avro_value_t resolved;      /* what Avro C reads into: `value` in the writer's clothes */
-    int field[FIELDS_MAX];      /* our field -> its index in `value`; -1: the writer has none */
-    int8_t symbol[SYMBOLS_MAX]; /* the writer's symbol of our first enum field -> ours; -1: we have
-                                   none */
+    avro_value_t value;    /* a record of the cut of our schema */
+    avro_value_t resolved; /* what Avro C reads into: `value` in the writer's clothes */
+    int field[FIELDS_MAX]; /* our field -> its index in `value`; -1: not decoded */
+    int8_t
+        symbol[SYMBOLS_MAX]; /* the writer's symbol of our enum field -> ours; -1: we have none */
 };
 
-/* FATAL EX_DATAERR when `json` does not parse or cannot be resolved to our schema. Memory of the
- * tree from `arena`; the decoder is destroyed with decoder_destroy, also after a failure. */
-enum status decoder_create(struct decoder *decoder, int32_t id, enum schema_id schema,
-                           const char *json, struct arena *arena, struct error *err);
+enum maps { MAPS_SKIP, MAPS_KEEP };
+
+/* Resolves the schema `writer` to `ours` (JSON texts). FATAL EX_DATAERR, starting with `name`, when
+ * it does not parse or cannot be resolved. The steps of the check come from `arena`.
+ * decoder_destroy is due also after a failure. With MAPS_KEEP the caller must call decoder_renew
+ * now and then, unless the schemas are equal. */
+enum status decoder_create(struct decoder *decoder, const char *name, struct bytes writer,
+                           const char *ours, enum maps maps, struct arena *arena,
+                           struct error *err);
 void decoder_destroy(struct decoder *decoder);
 
-/* Reads exactly one value from `body` (the bytes after the id) into decoder->value. BAD_RECORD
- * otherwise. */
+/* Drops what the resolver has gathered (see above). Values read before are gone. */
+enum status decoder_renew(struct decoder *decoder, struct error *err);
+
+/* Reads exactly one value from `body` into decoder->value. BAD_RECORD otherwise. */
 enum status decoder_read(struct decoder *decoder, avro_reader_t reader, struct bytes body,
                          size_t memory_max, struct error *err);
+/* The same for a value that others may follow; *used is its length. */
+enum status decoder_read_first(struct decoder *decoder, avro_reader_t reader, struct bytes body,
+                               size_t memory_max, size_t *used, struct error *err);
 
 /* ---- fields of decoder->value, by our index; the field must be there where our schema has no
  * default ---- */

@@ -78,6 +78,8 @@ enum status recording_writer_resume(struct recording_writer **out, const char *d
 /* The writer as the stage's sink: records go to partition hash(key) % partitions; commit seals the epoch: blocks flushed,
  * lengths and next offsets appended to sealed.log as one checksummed line. abort drops what was put since begin. */
 struct sink_port recording_writer_port(struct recording_writer *writer);
+/* The partition that the sink chooses. */
+int32_t recording_partition(const struct record *record, int32_t partitions);
 /* Directly, for import, generate and record: the record's own partition, offset (-1: the next) and timestamp. */
 enum status recording_writer_append(struct recording_writer *writer, const struct record *record, struct error *err);
 /* Flushes, writes recording.yaml, fsyncs. Without it the folder has no recording.yaml and is no recording. */
