@@ -57,7 +57,9 @@ static void print_line(void *self, const char *text) {
     puts(text);
 }
 
-static void add_error(void *self, const char *text) { json_array_append_new(self, json_string(text)); }
+static void add_error(void *self, const char *text) {
+    json_array_append_new(self, json_string(text));
+}
 
 /* The settings as {"section": {"key": value}}; their YAML form is JSON too, names apart. */
 static json_t *settings_json(const struct settings *settings) {
@@ -66,7 +68,9 @@ static json_t *settings_json(const struct settings *settings) {
         const struct property *property = &properties[i];
         char text[PROPERTY_TEXT_BYTES], section[PROPERTY_TEXT_BYTES];
         size_t length = property_format(property, settings, text);
-        json_t *value = property->type == PROPERTY_NAME ? json_string(text) : json_loadb(text, length, JSON_DECODE_ANY, NULL);
+        json_t *value = property->type == PROPERTY_NAME
+                            ? json_string(text)
+                            : json_loadb(text, length, JSON_DECODE_ANY, NULL);
         const char *dot = strchr(property->path, '.');
         json_t *at = root;
         if (dot != NULL) {
@@ -87,7 +91,8 @@ static int check_json(const struct arguments *arguments) {
     enum status status = settings_read(&settings, arguments->config, add_error, errors, &err);
     if (status != OK && json_array_size(errors) == 0)
         add_error(errors, err.text);
-    json_t *answer = json_pack("{s:s, s:b, s:o}", "file", arguments->config, "ok", status == OK, "errors", errors);
+    json_t *answer = json_pack("{s:s, s:b, s:o}", "file", arguments->config, "ok", status == OK,
+                               "errors", errors);
     if (status == OK && arguments->show)
         json_object_set_new(answer, "settings", settings_json(&settings));
     json_dumpf(answer, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));

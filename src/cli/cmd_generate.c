@@ -20,19 +20,36 @@ struct arguments {
     bool json;
 };
 
-enum { KEY_TO = 256, KEY_ITEMS, KEY_USERS, KEY_EVENTS, KEY_SEED, KEY_DRIFT, KEY_DAYS, KEY_DIMS, KEY_LABELS, KEY_PARTITIONS, KEY_JSON };
+enum {
+    KEY_TO = 256,
+    KEY_ITEMS,
+    KEY_USERS,
+    KEY_EVENTS,
+    KEY_SEED,
+    KEY_DRIFT,
+    KEY_DAYS,
+    KEY_DIMS,
+    KEY_LABELS,
+    KEY_PARTITIONS,
+    KEY_JSON
+};
 
 static const struct argp_option options[] = {
     {"to", KEY_TO, "DIR", 0, "The recording's folder, absent or empty", 0},
-    {"items", KEY_ITEMS, "N", 0, "Items (2000); 60 % are there from the start, the others arrive during the stream", 0},
+    {"items", KEY_ITEMS, "N", 0,
+     "Items (2000); 60 % are there from the start, the others arrive during the stream", 0},
     {"users", KEY_USERS, "N", 0, "Users (3000)", 0},
     {"events", KEY_EVENTS, "N", 0, "Interactions (200000)", 0},
     {"days", KEY_DAYS, "N", 0, "Length of the stream, from 2026-01-01 (30)", 0},
     {"dims", KEY_DIMS, "N", 0, "Length of content vectors (64)", 0},
     {"labels", KEY_LABELS, "given|impressions|clicks", 0,
-     "What interactions tell: the label; impressions with clicks that follow; or clicks alone (given)", 0},
+     "What interactions tell: the label; impressions with clicks that follow; or clicks alone "
+     "(given)",
+     0},
     {"drift", KEY_DRIFT, "SHARE[:STRENGTH]", 0,
-     "From this share of the stream on, a share STRENGTH (1) of the tastes trade places: behaviour changes, content stays", 0},
+     "From this share of the stream on, a share STRENGTH (1) of the tastes trade places: behaviour "
+     "changes, content stays",
+     0},
     {"partitions", KEY_PARTITIONS, "N", 0, "Of interactions, by user (1)", 0},
     {"seed", KEY_SEED, "N", 0, "Of all randomness (0): the same options give the same records", 0},
     {"json", KEY_JSON, NULL, 0, "Answer in one JSON object", 0},
@@ -49,7 +66,8 @@ static bool parse_share(const char **text, double *out) {
     return *out >= 0 && *out <= 1;
 }
 
-static error_t parse_drift(const char *text, struct market_config *market, const struct argp_state *state) {
+static error_t parse_drift(const char *text, struct market_config *market,
+                           const struct argp_state *state) {
     market->drift_strength = 1;
     bool good = parse_share(&text, &market->drift_at);
     if (good && *text == ':') {
@@ -63,8 +81,10 @@ static error_t parse_drift(const char *text, struct market_config *market, const
     return 0;
 }
 
-static error_t parse_labels(const char *text, enum market_labels *out, const struct argp_state *state) {
-    static const char *const names[] = {[MARKET_GIVEN] = "given", [MARKET_IMPRESSIONS] = "impressions", [MARKET_CLICKS] = "clicks"};
+static error_t parse_labels(const char *text, enum market_labels *out,
+                            const struct argp_state *state) {
+    static const char *const names[] = {
+        [MARKET_GIVEN] = "given", [MARKET_IMPRESSIONS] = "impressions", [MARKET_CLICKS] = "clicks"};
     for (uint32_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strcmp(text, names[i]) == 0) {
             *out = (enum market_labels)i;
@@ -74,7 +94,8 @@ static error_t parse_labels(const char *text, enum market_labels *out, const str
     return EINVAL;
 }
 
-static error_t parse_number(const struct argp_state *state, const char *option, const char *text, uint64_t max, uint32_t *out) {
+static error_t parse_number(const struct argp_state *state, const char *option, const char *text,
+                            uint64_t max, uint32_t *out) {
     uint64_t number;
     if (!command_number(state, option, text, 1, max, &number))
         return EINVAL;
@@ -100,7 +121,8 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
     case KEY_PARTITIONS:
         return parse_number(state, "--partitions", argument, 64, &arguments->partitions);
     case KEY_EVENTS:
-        return command_number(state, "--events", argument, 1, 1000000000, &market->events) ? 0 : EINVAL;
+        return command_number(state, "--events", argument, 1, 1000000000, &market->events) ? 0
+                                                                                           : EINVAL;
     case KEY_SEED:
         return command_number(state, "--seed", argument, 0, INT64_MAX, &market->seed) ? 0 : EINVAL;
     case KEY_LABELS:
@@ -119,14 +141,15 @@ static const struct argp argp = {
     .options = options,
     .parser = parse,
     .args_doc = "--to DIR",
-    .doc = "Writes a synthetic marketplace as recorded topics: listings with content vectors and titles, and sessions of users whose "
+    .doc = "Writes a synthetic marketplace as recorded topics: listings with content vectors and "
+           "titles, and sessions of users whose "
            "tastes are known. The recording says that it is synthetic."
            "\vExample:\n  coldstream generate --to market --events 500000 --drift 0.5\n"
            "  coldstream replay -c conf/replay.yaml --from market --to out",
 };
 
-static enum status write_events(const struct arguments *arguments, struct market *market, struct input_writer *writer,
-                                struct error *err) {
+static enum status write_events(const struct arguments *arguments, struct market *market,
+                                struct input_writer *writer, struct error *err) {
     struct progress progress;
     struct event event;
     const struct market_config *config = &arguments->market;
@@ -145,12 +168,14 @@ static enum status write_events(const struct arguments *arguments, struct market
     return input_writer_finish(writer, err);
 }
 
-static enum status generate(const struct arguments *arguments, struct market_truth *truth, struct error *err) {
+static enum status generate(const struct arguments *arguments, struct market_truth *truth,
+                            struct error *err) {
     struct arena arena;
     struct market *market;
     struct input_writer writer;
     TRY(arena_reserve(&arena, "marketplace", market_bytes(&arguments->market), err));
-    enum status status = input_writer_create(&writer, arguments->to, arguments->partitions, "synthetic", true, err);
+    enum status status =
+        input_writer_create(&writer, arguments->to, arguments->partitions, "synthetic", true, err);
     if (status == OK) {
         status = market_create(&market, &arguments->market, &arena, err);
         if (status == OK)
@@ -165,12 +190,13 @@ static enum status generate(const struct arguments *arguments, struct market_tru
 
 static void print_json(const struct arguments *arguments, const struct market_truth *truth) {
     const struct market_config *market = &arguments->market;
-    json_t *answer =
-        json_pack("{s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "to", arguments->to, "synthetic", 1, "items",
-                  (json_int_t)market->items, "listed_later", (json_int_t)truth->listed_later, "users", (json_int_t)market->users,
-                  "interactions", (json_int_t)market->events, "shown", (json_int_t)truth->shown, "clicked",
-                  (json_int_t)truth->clicked, "auc_best", isnan(truth->auc_best) ? json_null() : json_real(truth->auc_best),
-                  "drift_ms", truth->drift_ms < 0 ? json_null() : json_integer(truth->drift_ms));
+    json_t *answer = json_pack(
+        "{s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "to", arguments->to, "synthetic", 1,
+        "items", (json_int_t)market->items, "listed_later", (json_int_t)truth->listed_later,
+        "users", (json_int_t)market->users, "interactions", (json_int_t)market->events, "shown",
+        (json_int_t)truth->shown, "clicked", (json_int_t)truth->clicked, "auc_best",
+        isnan(truth->auc_best) ? json_null() : json_real(truth->auc_best), "drift_ms",
+        truth->drift_ms < 0 ? json_null() : json_integer(truth->drift_ms));
     json_dumpf(answer, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6));
     putchar('\n');
     json_decref(answer);
@@ -179,19 +205,26 @@ static void print_json(const struct arguments *arguments, const struct market_tr
 static void print_text(const struct arguments *arguments, const struct market_truth *truth) {
     const struct market_config *market = &arguments->market;
     char first[UTC_BYTES];
-    printf("%s: a synthetic marketplace (not real data), %u days from %s: %u items, %u of them listed during the stream, "
-           "%u users, %llu interactions; %.1f %% of what was shown was clicked; the true probabilities have AUC %.4f",
-           arguments->to, market->days, utc_text(MARKET_START_MS, first), market->items, truth->listed_later, market->users,
-           (unsigned long long)market->events, 100 * (double)truth->clicked / (double)truth->shown, truth->auc_best);
+    printf("%s: a synthetic marketplace (not real data), %u days from %s: %u items, %u of them "
+           "listed during the stream, "
+           "%u users, %llu interactions; %.1f %% of what was shown was clicked; the true "
+           "probabilities have AUC %.4f",
+           arguments->to, market->days, utc_text(MARKET_START_MS, first), market->items,
+           truth->listed_later, market->users, (unsigned long long)market->events,
+           100 * (double)truth->clicked / (double)truth->shown, truth->auc_best);
     if (truth->drift_ms >= 0)
         printf("; tastes drift at %s", utc_text(truth->drift_ms, first));
     putchar('\n');
 }
 
 int cmd_generate(int argc, char **argv) {
-    struct arguments arguments = {
-        .market = {.items = 2000, .users = 3000, .events = 200000, .days = 30, .dims = 64, .drift_at = -1},
-        .partitions = 1};
+    struct arguments arguments = {.market = {.items = 2000,
+                                             .users = 3000,
+                                             .events = 200000,
+                                             .days = 30,
+                                             .dims = 64,
+                                             .drift_at = -1},
+                                  .partitions = 1};
     struct market_truth truth;
     struct error err;
     int exit_code;

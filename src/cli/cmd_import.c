@@ -15,17 +15,35 @@ struct arguments {
     bool json;
 };
 
-enum { KEY_ITEMS = 256, KEY_VECTORS, KEY_IDS, KEY_EVENTS, KEY_TO, KEY_MAP, KEY_PARTITIONS, KEY_UNIT, KEY_MODALITY, KEY_SKIP, KEY_JSON };
+enum {
+    KEY_ITEMS = 256,
+    KEY_VECTORS,
+    KEY_IDS,
+    KEY_EVENTS,
+    KEY_TO,
+    KEY_MAP,
+    KEY_PARTITIONS,
+    KEY_UNIT,
+    KEY_MODALITY,
+    KEY_SKIP,
+    KEY_JSON
+};
 
 static const struct argp_option options[] = {
-    {"items", KEY_ITEMS, "FILE", 0, "Items, in order of listing: columns item, listed_ms and, if you have it, title", 0},
-    {"vectors", KEY_VECTORS, "FILE.npy", 0, "Content vectors: a float32 matrix, one row per item", 0},
+    {"items", KEY_ITEMS, "FILE", 0,
+     "Items, in order of listing: columns item, listed_ms and, if you have it, title", 0},
+    {"vectors", KEY_VECTORS, "FILE.npy", 0, "Content vectors: a float32 matrix, one row per item",
+     0},
     {"vector-ids", KEY_IDS, "FILE.txt", 0, "The item of each row of the vectors, one a line", 0},
-    {"events", KEY_EVENTS, "FILE", 0, "Events in order of time: columns ts_ms, user, item and, where there are, type, label, req", 0},
+    {"events", KEY_EVENTS, "FILE", 0,
+     "Events in order of time: columns ts_ms, user, item and, where there are, type, label, req",
+     0},
     {"to", KEY_TO, "DIR", 0, "The recording's folder, absent or empty", 0},
     {"map", KEY_MAP, "FIELD=COLUMN", 0,
-     "The column that holds a field, where it has another name; items.item= and events.item= tell the files apart, an empty COLUMN leaves "
-     "the field out", 0},
+     "The column that holds a field, where it has another name; items.item= and events.item= tell "
+     "the files apart, an empty COLUMN leaves "
+     "the field out",
+     0},
     {"time-unit", KEY_UNIT, "ms|s", 0, "What the time columns count since 1970 (ms)", 0},
     {"partitions", KEY_PARTITIONS, "N", 0, "Of interactions, by user (1)", 0},
     {"modality", KEY_MODALITY, "NAME", 0, "The vectors' name in item-content (text)", 0},
@@ -87,15 +105,20 @@ static const struct argp argp = {
     .options = options,
     .parser = parse,
     .args_doc = "--items F --vectors F.npy --vector-ids F.txt --events F --to DIR",
-    .doc = "Turns a public data set into recorded topics: each item becomes an item-content record at its listing time, each "
-           "event an interactions record at its own. Tables are CSV or TSV with a header, gzip or not."
-           "\vWith a type column (impression, click, cart, purchase) that tells the action, and a label column counts only when "
-           "--map label=COLUMN asks for it: clicks alone get sampled negatives in the stage. Without one, a label column gives "
-           "labelled events.\n\n"
-           "Example:\n"
-           "  coldstream import --items items.csv --vectors vectors.npy --vector-ids ids.txt \\\n"
-           "    --events ratings.csv.gz --map events.item=movieId --map user=userId --map ts_ms=timestamp \\\n"
-           "    --time-unit s --to recording",
+    .doc =
+        "Turns a public data set into recorded topics: each item becomes an item-content record at "
+        "its listing time, each "
+        "event an interactions record at its own. Tables are CSV or TSV with a header, gzip or not."
+        "\vWith a type column (impression, click, cart, purchase) that tells the action, and a "
+        "label column counts only when "
+        "--map label=COLUMN asks for it: clicks alone get sampled negatives in the stage. Without "
+        "one, a label column gives "
+        "labelled events.\n\n"
+        "Example:\n"
+        "  coldstream import --items items.csv --vectors vectors.npy --vector-ids ids.txt \\\n"
+        "    --events ratings.csv.gz --map events.item=movieId --map user=userId --map "
+        "ts_ms=timestamp \\\n"
+        "    --time-unit s --to recording",
 };
 
 static const char *missing_option(const struct import_config *import) {
@@ -108,10 +131,12 @@ static const char *missing_option(const struct import_config *import) {
 }
 
 static void print_json(const struct arguments *arguments, const struct import_totals *totals) {
-    json_t *answer = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:f}", "to", arguments->import.to, "listings",
-                               (json_int_t)totals->listings, "interactions", (json_int_t)totals->interactions, "labelled",
-                               (json_int_t)totals->labelled, "skipped", (json_int_t)totals->skipped, "first_ms",
-                               (json_int_t)totals->first_ms, "last_ms", (json_int_t)totals->last_ms, "seconds", totals->seconds);
+    json_t *answer =
+        json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:f}", "to", arguments->import.to,
+                  "listings", (json_int_t)totals->listings, "interactions",
+                  (json_int_t)totals->interactions, "labelled", (json_int_t)totals->labelled,
+                  "skipped", (json_int_t)totals->skipped, "first_ms", (json_int_t)totals->first_ms,
+                  "last_ms", (json_int_t)totals->last_ms, "seconds", totals->seconds);
     json_dumpf(answer, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6));
     putchar('\n');
     json_decref(answer);
@@ -119,8 +144,9 @@ static void print_json(const struct arguments *arguments, const struct import_to
 
 static void print_text(const struct arguments *arguments, const struct import_totals *totals) {
     char first[UTC_BYTES], last[UTC_BYTES];
-    printf("%s: %llu listings and %llu interactions (%llu with a label) from %s to %s", arguments->import.to,
-           (unsigned long long)totals->listings, (unsigned long long)totals->interactions, (unsigned long long)totals->labelled,
+    printf("%s: %llu listings and %llu interactions (%llu with a label) from %s to %s",
+           arguments->import.to, (unsigned long long)totals->listings,
+           (unsigned long long)totals->interactions, (unsigned long long)totals->labelled,
            utc_text(totals->first_ms, first), utc_text(totals->last_ms, last));
     if (totals->skipped > 0)
         printf("; %llu malformed lines left out", (unsigned long long)totals->skipped);
@@ -132,12 +158,14 @@ static void warn(const struct import_totals *totals) {
     if (totals->skipped > 0)
         fprintf(stderr, "coldstream import: the first line left out: %s\n", totals->first_skipped);
     if (totals->interactions > 0 && totals->last_ms < YEAR_1973_MS)
-        fprintf(stderr, "coldstream import: all events lie before 1973; does the column count seconds? --time-unit s\n");
+        fprintf(stderr, "coldstream import: all events lie before 1973; does the column count "
+                        "seconds? --time-unit s\n");
 }
 
 int cmd_import(int argc, char **argv) {
     struct arguments arguments = {
-        .import = {.partitions = 1, .time_unit_ms = 1, .modality = "text", .progress_s = PROGRESS_S}};
+        .import = {
+            .partitions = 1, .time_unit_ms = 1, .modality = "text", .progress_s = PROGRESS_S}};
     struct import_totals totals;
     struct error err;
     int exit_code;

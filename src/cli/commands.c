@@ -36,13 +36,14 @@ int command_usage(char **argv, const char *format, ...) {
     return EX_USAGE;
 }
 
-bool command_number(const struct argp_state *state, const char *option, const char *text, uint64_t min, uint64_t max, uint64_t *out) {
+bool command_number(const struct argp_state *state, const char *option, const char *text,
+                    uint64_t min, uint64_t max, uint64_t *out) {
     errno = 0;
     bool digits = *text != '\0' && text[strspn(text, "0123456789")] == '\0';
     unsigned long long value = digits ? strtoull(text, NULL, 10) : 0;
     if (!digits || errno != 0 || value < min || value > max) {
-        argp_error(state, "%s: `%s' is not a whole number from %llu to %llu", option, text, (unsigned long long)min,
-                   (unsigned long long)max);
+        argp_error(state, "%s: `%s' is not a whole number from %llu to %llu", option, text,
+                   (unsigned long long)min, (unsigned long long)max);
         return false;
     }
     *out = value;

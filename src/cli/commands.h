@@ -1,5 +1,6 @@
-/* The commands of the program and what they share. A command parses its own arguments with argp, prints its answer to
- * stdout and everything else to stderr, and returns an exit code of sysexits.h; only main() exits. */
+/* The commands of the program and what they share. A command parses its own arguments with argp,
+ * prints its answer to stdout and everything else to stderr, and returns an exit code of
+ * sysexits.h; only main() exits. */
 #ifndef CLI_COMMANDS_H
 #define CLI_COMMANDS_H
 
@@ -15,18 +16,22 @@ int cmd_replay(int argc, char **argv);
 /* "0.1.0 (commit)": goes into --version and into every manifest. */
 extern const char *const program_version;
 
-/* For the end of each command's table of options: command_parse() acts on it before argp sees it. */
-#define COMMAND_HELP_OPTION {"help", 'h', NULL, 0, "Print this help", -1}
+/* For the end of each command's table of options: command_parse() acts on it before argp sees
+ * it. */
+#define COMMAND_HELP_OPTION                                                                        \
+    { "help", 'h', NULL, 0, "Print this help", -1 }
 
-/* argp_parse() that never exits. True: go on. False: the command returns *exit_code (help was printed, or argp has
- * reported a usage error). argv[0] must be "coldstream COMMAND", as main() makes it. */
+/* argp_parse() that never exits. True: go on. False: the command returns *exit_code (help was
+ * printed, or argp has reported a usage error). argv[0] must be "coldstream COMMAND", as main()
+ * makes it. */
 bool command_parse(const struct argp *argp, int argc, char **argv, void *input, int *exit_code);
 
 /* "coldstream COMMAND: text" and where to find help, to stderr; returns EX_USAGE. */
 int command_usage(char **argv, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* An option's whole number. False: argp_error() has told what is possible. */
-bool command_number(const struct argp_state *state, const char *option, const char *text, uint64_t min, uint64_t max, uint64_t *out);
+bool command_number(const struct argp_state *state, const char *option, const char *text,
+                    uint64_t min, uint64_t max, uint64_t *out);
 
 /* "coldstream: text" to stderr; returns err->exit_code. */
 int command_fail(const struct error *err);

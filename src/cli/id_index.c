@@ -21,20 +21,23 @@ static uint64_t count_lines(struct bytes text) {
     return count;
 }
 
-enum status id_index_load(struct id_index *index, const char *path, struct arena *arena, size_t bytes_max, struct error *err) {
+enum status id_index_load(struct id_index *index, const char *path, struct arena *arena,
+                          size_t bytes_max, struct error *err) {
     struct bytes text;
     TRY(file_load(path, arena, bytes_max, &text, err));
     index->count = count_lines(text);
     index->entries = arena_alloc(arena, (index->count + 1) * sizeof *index->entries);
     if (index->entries == NULL)
-        return FAIL(err, FATAL, EX_OSERR, "%s: no memory for its %llu ids", path, (unsigned long long)index->count);
+        return FAIL(err, FATAL, EX_OSERR, "%s: no memory for its %llu ids", path,
+                    (unsigned long long)index->count);
     size_t at = 0;
     for (uint64_t row = 0; row < index->count; row++) {
         const uint8_t *end = memchr(text.data + at, '\n', text.len - at);
         size_t length = end ? (size_t)(end - (text.data + at)) : text.len - at;
         size_t kept = length - (length > 0 && text.data[at + length - 1] == '\r');
         if (kept == 0)
-            return FAIL(err, FATAL, EX_DATAERR, "%s:%llu: is empty; it must name the item of that row of the vectors", path,
+            return FAIL(err, FATAL, EX_DATAERR,
+                        "%s:%llu: is empty; it must name the item of that row of the vectors", path,
                         (unsigned long long)row + 1);
         index->entries[row] = (struct id_entry){bytes_of(text.data + at, kept), row};
         at += length + 1;
@@ -42,8 +45,10 @@ enum status id_index_load(struct id_index *index, const char *path, struct arena
     qsort(index->entries, index->count, sizeof *index->entries, compare_entries);
     for (uint64_t i = 1; i < index->count; i++)
         if (bytes_equal(index->entries[i - 1].id, index->entries[i].id))
-            return FAIL(err, FATAL, EX_DATAERR, "%s:%llu: repeats the item of line %llu; each has one vector", path,
-                        (unsigned long long)index->entries[i].row + 1, (unsigned long long)index->entries[i - 1].row + 1);
+            return FAIL(err, FATAL, EX_DATAERR,
+                        "%s:%llu: repeats the item of line %llu; each has one vector", path,
+                        (unsigned long long)index->entries[i].row + 1,
+                        (unsigned long long)index->entries[i - 1].row + 1);
     return OK;
 }
 

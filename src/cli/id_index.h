@@ -14,8 +14,10 @@ struct id_index {
     uint64_t count;
 };
 
-/* Memory from arena. EX_NOINPUT when the file is absent, EX_DATAERR when a line is empty or repeats an id. */
-enum status id_index_load(struct id_index *index, const char *path, struct arena *arena, size_t bytes_max, struct error *err);
+/* Memory from arena. EX_NOINPUT when the file is absent, EX_DATAERR when a line is empty or
+ * repeats an id. */
+enum status id_index_load(struct id_index *index, const char *path, struct arena *arena,
+                          size_t bytes_max, struct error *err);
 bool id_index_find(const struct id_index *index, struct bytes id, uint64_t *row);
 
 #endif

@@ -10,12 +10,13 @@
 struct import_config {
     const char *items, *vectors, *vector_ids, *events; /* paths */
     const char *to;
-    const char *modality;      /* name of the vectors in item-content */
-    const char *maps[IMPORT_MAPS_MAX]; /* "[items.|events.]field=column"; an empty column: not there */
+    const char *modality; /* name of the vectors in item-content */
+    const char
+        *maps[IMPORT_MAPS_MAX]; /* "[items.|events.]field=column"; an empty column: not there */
     uint32_t map_count;
-    uint32_t partitions;       /* of interactions */
-    int64_t time_unit_ms;      /* what the time columns count: 1 or 1000 */
-    bool skip_bad;             /* malformed lines are counted instead of ending the import */
+    uint32_t partitions;  /* of interactions */
+    int64_t time_unit_ms; /* what the time columns count: 1 or 1000 */
+    bool skip_bad;        /* malformed lines are counted instead of ending the import */
     double progress_s;
 };
 
@@ -26,8 +27,9 @@ struct import_totals {
     char first_skipped[ERROR_TEXT_BYTES]; /* why; "" when none was */
 };
 
-/* FATAL: EX_USAGE for a map that names no field, EX_NOINPUT, EX_DATAERR (with file and line), EX_CANTCREAT, EX_IOERR. Then there is no
- * new folder either. */
-enum status import_run(const struct import_config *config, struct import_totals *totals, struct error *err);
+/* FATAL: EX_USAGE for a map that names no field, EX_NOINPUT, EX_DATAERR (with file and line),
+ * EX_CANTCREAT, EX_IOERR. Then there is no new folder either. */
+enum status import_run(const struct import_config *config, struct import_totals *totals,
+                       struct error *err);
 
 #endif

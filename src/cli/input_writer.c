@@ -11,8 +11,8 @@ static bool is_input_schema(const struct writer_schema *schema) {
     return schema->id == SCHEMA_INTERACTIONS_VALUE || schema->id == SCHEMA_ITEM_CONTENT_VALUE;
 }
 
-enum status input_writer_create(struct input_writer *out, const char *dir, uint32_t partitions, const char *modality,
-                                bool synthetic, struct error *err) {
+enum status input_writer_create(struct input_writer *out, const char *dir, uint32_t partitions,
+                                const char *modality, bool synthetic, struct error *err) {
     struct recorded_schema schemas[TOPIC_INPUTS];
     uint32_t count = 0, kept = 0;
     const struct writer_schema *shipped = codec_shipped_schemas(&count);
@@ -40,13 +40,17 @@ enum status input_writer_create(struct input_writer *out, const char *dir, uint3
     return status;
 }
 
-enum status input_writer_put(struct input_writer *writer, const struct event *event, int64_t timestamp_ms, struct error *err) {
+enum status input_writer_put(struct input_writer *writer, const struct event *event,
+                             int64_t timestamp_ms, struct error *err) {
     struct record record;
     if (codec_encode_event(writer->codec, event, writer->modality, &record, err) != OK)
         return FATAL;
     bool interaction = event->kind == EVENT_INTERACTION;
     record.topic = interaction ? TOPIC_INTERACTIONS : TOPIC_ITEM_CONTENT;
-    record.partition = interaction ? (int32_t)(hash64(record.key.data, record.key.len, PARTITION_SEED) % writer->partitions) : 0;
+    record.partition = interaction
+                           ? (int32_t)(hash64(record.key.data, record.key.len, PARTITION_SEED) %
+                                       writer->partitions)
+                           : 0;
     record.offset = -1;
     record.timestamp_ms = timestamp_ms;
     return recording_writer_append(writer->writer, &record, err);

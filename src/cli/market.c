@@ -7,7 +7,15 @@
 #include <stdlib.h>
 
 /* What the draws of rng_stream(seed, RNG_GENERATE, draw, index) are for. */
-enum draw { DRAW_TOPIC = 1, DRAW_TASTE, DRAW_ITEM, DRAW_VECTOR, DRAW_USER, DRAW_SESSION, DRAW_DRIFT };
+enum draw {
+    DRAW_TOPIC = 1,
+    DRAW_TASTE,
+    DRAW_ITEM,
+    DRAW_VECTOR,
+    DRAW_USER,
+    DRAW_SESSION,
+    DRAW_DRIFT
+};
 
 #define FAVOURITES 3
 static const float favourite_weight[FAVOURITES] = {1.0f, 0.8f, 0.6f};
@@ -24,8 +32,8 @@ struct item {
 };
 struct user {
     uint16_t favourite[FAVOURITES];
-    uint16_t later;   /* what the second favourite becomes ... */
-    float shift_at;   /* ... at this share of the stream; above 1: never */
+    uint16_t later; /* what the second favourite becomes ... */
+    float shift_at; /* ... at this share of the stream; above 1: never */
 };
 struct shown {
     int64_t time_ms;
@@ -38,15 +46,15 @@ struct shown {
 struct market {
     struct market_config config;
     int64_t span_ms, drift_ms;
-    struct item *items;       /* [items], in order of listing */
-    double *item_sums;        /* [items + 1]: sums of popularity before each */
-    uint32_t *by_taste;       /* [items]: item indices, taste by taste, ascending */
-    double *by_taste_sums;    /* [items + MARKET_TASTES]: sums of popularity within each taste */
+    struct item *items;    /* [items], in order of listing */
+    double *item_sums;     /* [items + 1]: sums of popularity before each */
+    uint32_t *by_taste;    /* [items]: item indices, taste by taste, ascending */
+    double *by_taste_sums; /* [items + MARKET_TASTES]: sums of popularity within each taste */
     uint32_t taste_from[MARKET_TASTES + 1]; /* of by_taste */
-    float *centres;           /* [MARKET_TASTES, dims] */
+    float *centres;                         /* [MARKET_TASTES, dims] */
     struct user *users;
-    double *user_sums;        /* [users + 1] of activity */
-    uint16_t moved[MARKET_TASTES]; /* after the drift: the taste whose admirers a taste has */
+    double *user_sums;              /* [users + 1] of activity */
+    uint16_t moved[MARKET_TASTES];  /* after the drift: the taste whose admirers a taste has */
     uint16_t source[MARKET_TASTES]; /* its inverse */
     struct shown *events;
     uint64_t event_count;
@@ -68,7 +76,9 @@ static struct rng stream(const struct market *market, enum draw draw, uint64_t i
     return rng_stream(market->config.seed, RNG_GENERATE, draw, index);
 }
 
-static double unit_double(struct rng *rng) { return (double)(rng_u64(rng) >> 11) * 0x1p-53; }
+static double unit_double(struct rng *rng) {
+    return (double)(rng_u64(rng) >> 11) * 0x1p-53;
+}
 
 /* An index i of 0 .. count-1 with probability (sums[i+1] - sums[i]) / sums[count]. */
 static uint32_t draw_by_sums(struct rng *rng, const double *sums, uint32_t count) {
@@ -89,14 +99,17 @@ static uint32_t draw_by_sums(struct rng *rng, const double *sums, uint32_t count
 static void make_centres(struct market *market) {
     uint32_t dims = market->config.dims;
     for (uint32_t taste = 0; taste < MARKET_TASTES; taste++) {
-        struct rng topic = stream(market, DRAW_TOPIC, taste / MARKET_NOUNS), own = stream(market, DRAW_TASTE, taste);
+        struct rng topic = stream(market, DRAW_TOPIC, taste / MARKET_NOUNS),
+                   own = stream(market, DRAW_TASTE, taste);
         for (uint32_t i = 0; i < dims; i++)
             market->centres[taste * dims + i] = rng_normal(&topic) + TASTE_NOISE * rng_normal(&own);
     }
 }
 
 /* 1 / (u + 0.02) for u even in [0, 1): a power law from 50 down to 1. */
-static double popularity_of(float u) { return 1.0 / ((double)u + 0.02); }
+static double popularity_of(float u) {
+    return 1.0 / ((double)u + 0.02);
+}
 
 static void make_items(struct market *market) {
     uint32_t count = market->config.items, initial = (uint32_t)(MARKET_INITIAL_SHARE * count + 0.5);
@@ -109,9 +122,12 @@ static void make_items(struct market *market) {
         item->material = rng_below(&rng, MARKET_MATERIALS);
         item->charm = 0.5f - u;
         item->quality = rng_normal(&rng);
-        double place = i < initial ? 0 : ((double)(i - initial) + (double)rng_unit(&rng)) / (double)(count - initial);
-        item->listed_ms = i < initial ? MARKET_START_MS - (int64_t)(initial - i) * 1000
-                                      : MARKET_START_MS + (int64_t)(0.95 * place * (double)market->span_ms);
+        double place = i < initial ? 0
+                                   : ((double)(i - initial) + (double)rng_unit(&rng)) /
+                                         (double)(count - initial);
+        item->listed_ms = i < initial
+                              ? MARKET_START_MS - (int64_t)(initial - i) * 1000
+                              : MARKET_START_MS + (int64_t)(0.95 * place * (double)market->span_ms);
         market->item_sums[i + 1] = market->item_sums[i] + popularity_of(u);
     }
 }
@@ -140,7 +156,8 @@ static void make_users(struct market *market) {
         struct user *user = &market->users[i];
         user->favourite[0] = (uint16_t)rng_below(&rng, MARKET_TASTES);
         /* the second favourite is often of the same topic */
-        uint32_t topic = rng_below(&rng, 2) ? user->favourite[0] / MARKET_NOUNS : rng_below(&rng, MARKET_TOPICS);
+        uint32_t topic =
+            rng_below(&rng, 2) ? user->favourite[0] / MARKET_NOUNS : rng_below(&rng, MARKET_TOPICS);
         user->favourite[1] = (uint16_t)(topic * MARKET_NOUNS + rng_below(&rng, MARKET_NOUNS));
         user->favourite[2] = (uint16_t)rng_below(&rng, MARKET_TASTES);
         user->later = (uint16_t)rng_below(&rng, MARKET_TASTES);
@@ -149,7 +166,8 @@ static void make_users(struct market *market) {
     }
 }
 
-/* A share of the tastes, drawn without repetition, each takes the admirers of the next one drawn. */
+/* A share of the tastes, drawn without repetition, each takes the admirers of the next one
+ * drawn. */
 static void make_drift(struct market *market) {
     uint16_t order[MARKET_TASTES];
     struct rng rng = stream(market, DRAW_DRIFT, 0);
@@ -160,7 +178,8 @@ static void make_drift(struct market *market) {
         uint16_t swapped = order[i];
         order[i] = order[j], order[j] = swapped;
     }
-    uint32_t count = market->drift_ms < 0 ? 0 : (uint32_t)(market->config.drift_strength * MARKET_TASTES + 0.5);
+    uint32_t count =
+        market->drift_ms < 0 ? 0 : (uint32_t)(market->config.drift_strength * MARKET_TASTES + 0.5);
     for (uint32_t i = 0; i < count; i++)
         market->moved[order[i]] = order[(i + 1) % count];
     for (uint16_t i = 0; i < MARKET_TASTES; i++)
@@ -170,7 +189,8 @@ static void make_drift(struct market *market) {
 /* ---- what happens ---- */
 
 /* The tastes that the user likes at that moment. */
-static void favourites_at(const struct market *market, uint32_t user_index, int64_t time_ms, uint16_t out[FAVOURITES]) {
+static void favourites_at(const struct market *market, uint32_t user_index, int64_t time_ms,
+                          uint16_t out[FAVOURITES]) {
     const struct user *user = &market->users[user_index];
     double share = (double)(time_ms - MARKET_START_MS) / (double)market->span_ms;
     for (uint32_t i = 0; i < FAVOURITES; i++)
@@ -183,15 +203,16 @@ static bool has_drifted(const struct market *market, int64_t time_ms) {
     return market->drift_ms >= 0 && time_ms >= market->drift_ms;
 }
 
-static float click_probability(const struct market *market, const uint16_t favourites[FAVOURITES], uint32_t item_index,
-                               int64_t time_ms) {
+static float click_probability(const struct market *market, const uint16_t favourites[FAVOURITES],
+                               uint32_t item_index, int64_t time_ms) {
     const struct item *item = &market->items[item_index];
     uint32_t taste = has_drifted(market, time_ms) ? market->moved[item->taste] : item->taste;
     float liking = 0;
     for (uint32_t i = 0; i < FAVOURITES; i++) {
-        float here = favourites[i] == taste                                 ? 2.6f * favourite_weight[i]
-                     : favourites[i] / MARKET_NOUNS == taste / MARKET_NOUNS ? 0.9f * favourite_weight[i]
-                                                                            : 0;
+        float here = favourites[i] == taste ? 2.6f * favourite_weight[i]
+                     : favourites[i] / MARKET_NOUNS == taste / MARKET_NOUNS
+                         ? 0.9f * favourite_weight[i]
+                         : 0;
         liking = here > liking ? here : liking;
     }
     float x = -2.0f + liking + 0.6f * item->quality + 0.8f * item->charm;
@@ -212,11 +233,13 @@ static uint32_t live_of_taste(const struct market *market, uint32_t taste, uint3
 }
 
 /* 45 % from the session's taste, 15 % from what was listed last, 40 % by popularity from all. */
-static uint32_t draw_item(const struct market *market, struct rng *rng, uint32_t taste, uint32_t live) {
+static uint32_t draw_item(const struct market *market, struct rng *rng, uint32_t taste,
+                          uint32_t live) {
     uint32_t kind = rng_below(rng, 100), of_taste = live_of_taste(market, taste, live);
     if (kind < 45 && of_taste > 0) {
         uint32_t from = market->taste_from[taste];
-        return market->by_taste[from + draw_by_sums(rng, market->by_taste_sums + from + taste, of_taste)];
+        return market
+            ->by_taste[from + draw_by_sums(rng, market->by_taste_sums + from + taste, of_taste)];
     }
     if (kind >= 85) {
         uint32_t fresh = live / 50 < 20 ? 20 : live / 50;
@@ -230,7 +253,8 @@ static void put_event(struct market *market, struct shown event) {
         market->events[market->event_count++] = event;
 }
 
-static void put_shown(struct market *market, struct shown event, bool clicked, uint32_t click_delay_ms) {
+static void put_shown(struct market *market, struct shown event, bool clicked,
+                      uint32_t click_delay_ms) {
     enum market_labels labels = market->config.labels;
     event.label = clicked;
     event.action = clicked && labels != MARKET_IMPRESSIONS ? ACTION_CLICK : ACTION_IMPRESSION;
@@ -268,7 +292,11 @@ static void make_session(struct market *market, uint32_t session, int64_t time_m
         market->shown_count++;
         market->clicked_count += clicked;
         market->bins[clicked][(uint32_t)(probability * (AUC_BINS - 1))]++;
-        struct shown event = {.time_ms = time_ms, .user = user, .item = item, .session = session, .position = (uint16_t)i};
+        struct shown event = {.time_ms = time_ms,
+                              .user = user,
+                              .item = item,
+                              .session = session,
+                              .position = (uint16_t)i};
         put_shown(market, event, clicked, 500 + rng_below(&rng, 3000));
         time_ms += 1000 + rng_below(&rng, 15000);
     }
@@ -280,7 +308,8 @@ static int compare_shown(const void *a, const void *b) {
         return x->time_ms < y->time_ms ? -1 : 1;
     if (x->session != y->session)
         return x->session < y->session ? -1 : 1;
-    return x->position != y->position ? (x->position < y->position ? -1 : 1) : (x->action > y->action) - (x->action < y->action);
+    return x->position != y->position ? (x->position < y->position ? -1 : 1)
+                                      : (x->action > y->action) - (x->action < y->action);
 }
 
 /* Sessions begin evenly over the stream, measured in events, and overlap. */
@@ -296,18 +325,25 @@ static void make_events(struct market *market) {
     qsort(market->events, market->event_count, sizeof *market->events, compare_shown);
 }
 
-enum status market_create(struct market **out, const struct market_config *config, struct arena *arena, struct error *err) {
+enum status market_create(struct market **out, const struct market_config *config,
+                          struct arena *arena, struct error *err) {
     struct market *market = arena_alloc(arena, sizeof *market);
     ASSERT(config->items > 0 && config->users > 0 && config->dims > 0 && config->days > 0);
     if (arena->reserved - arena->used < market_bytes(config) - sizeof *market)
-        return FAIL(err, FATAL, EX_OSERR, "no memory for a marketplace of %llu events", (unsigned long long)config->events);
+        return FAIL(err, FATAL, EX_OSERR, "no memory for a marketplace of %llu events",
+                    (unsigned long long)config->events);
     *market = (struct market){.config = *config, .span_ms = (int64_t)config->days * 86400000};
-    market->drift_ms = config->drift_at < 0 ? -1 : MARKET_START_MS + (int64_t)(config->drift_at * (double)market->span_ms);
+    market->drift_ms =
+        config->drift_at < 0
+            ? -1
+            : MARKET_START_MS + (int64_t)(config->drift_at * (double)market->span_ms);
     market->items = arena_must(arena, config->items * sizeof *market->items);
     market->item_sums = arena_must(arena, (config->items + 1) * sizeof *market->item_sums);
     market->by_taste = arena_must(arena, config->items * sizeof *market->by_taste);
-    market->by_taste_sums = arena_must(arena, (config->items + MARKET_TASTES) * sizeof *market->by_taste_sums);
-    market->centres = arena_must(arena, (size_t)MARKET_TASTES * config->dims * sizeof *market->centres);
+    market->by_taste_sums =
+        arena_must(arena, (config->items + MARKET_TASTES) * sizeof *market->by_taste_sums);
+    market->centres =
+        arena_must(arena, (size_t)MARKET_TASTES * config->dims * sizeof *market->centres);
     market->vector = arena_must(arena, config->dims * sizeof *market->vector);
     market->users = arena_must(arena, config->users * sizeof *market->users);
     market->user_sums = arena_must(arena, (config->users + 1) * sizeof *market->user_sums);
@@ -326,7 +362,8 @@ enum status market_create(struct market **out, const struct market_config *confi
 /* ---- as events ---- */
 
 static struct bytes name_item(struct market *market, uint32_t index) {
-    return bytes_of(market->item_id, (size_t)snprintf(market->item_id, sizeof market->item_id, "item-%05u", index));
+    return bytes_of(market->item_id,
+                    (size_t)snprintf(market->item_id, sizeof market->item_id, "item-%05u", index));
 }
 
 void market_listing(struct market *market, uint32_t index, struct event *out) {
@@ -339,8 +376,9 @@ void market_listing(struct market *market, uint32_t index, struct event *out) {
     float length = sqrtf(vector_dot(dims, market->vector, market->vector));
     for (uint32_t i = 0; i < dims; i++)
         market->vector[i] = length > 0 ? market->vector[i] / length : 0;
-    int title = snprintf(market->title, sizeof market->title, "%s %s %s %u", market_materials[item->material],
-                         market_topic_words[item->taste / MARKET_NOUNS], market_nouns[item->taste], index);
+    int title = snprintf(
+        market->title, sizeof market->title, "%s %s %s %u", market_materials[item->material],
+        market_topic_words[item->taste / MARKET_NOUNS], market_nouns[item->taste], index);
     *out = (struct event){.kind = EVENT_LISTING};
     out->as.listing = (struct listing){.item_id = name_item(market, index),
                                        .event_time_ms = item->listed_ms,
@@ -355,15 +393,16 @@ void market_interaction(struct market *market, uint64_t index, struct event *out
     int user = snprintf(market->user_id, sizeof market->user_id, "user-%05u", shown->user);
     int request = snprintf(market->request_id, sizeof market->request_id, "s%u", shown->session);
     *out = (struct event){.kind = EVENT_INTERACTION};
-    out->as.interaction = (struct interaction){.user_id = bytes_of(market->user_id, (size_t)user),
-                                               .item_id = name_item(market, shown->item),
-                                               .event_time_ms = shown->time_ms,
-                                               .action = shown->action,
-                                               .has_label = market->config.labels == MARKET_GIVEN,
-                                               .label = shown->label,
-                                               .request_id = bytes_of(market->request_id, (size_t)request),
-                                               .has_position = true,
-                                               .position = shown->position};
+    out->as.interaction =
+        (struct interaction){.user_id = bytes_of(market->user_id, (size_t)user),
+                             .item_id = name_item(market, shown->item),
+                             .event_time_ms = shown->time_ms,
+                             .action = shown->action,
+                             .has_label = market->config.labels == MARKET_GIVEN,
+                             .label = shown->label,
+                             .request_id = bytes_of(market->request_id, (size_t)request),
+                             .has_position = true,
+                             .position = shown->position};
 }
 
 void market_truth(const struct market *market, struct market_truth *out) {
@@ -375,10 +414,13 @@ void market_truth(const struct market *market, struct market_truth *out) {
     }
     *out = (struct market_truth){.shown = market->shown_count,
                                  .clicked = market->clicked_count,
-                                 .auc_best = positives > 0 && below > 0 ? won / (positives * below) : NAN,
+                                 .auc_best =
+                                     positives > 0 && below > 0 ? won / (positives * below) : NAN,
                                  .drift_ms = market->drift_ms};
     for (uint32_t i = 0; i < market->config.items; i++)
         out->listed_later += market->items[i].listed_ms >= MARKET_START_MS;
 }
 
-uint32_t market_taste(const struct market *market, uint32_t index) { return market->items[index].taste; }
+uint32_t market_taste(const struct market *market, uint32_t index) {
+    return market->items[index].taste;
+}

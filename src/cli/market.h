@@ -1,15 +1,21 @@
-/* A synthetic marketplace with known structure: who likes what is written below, so a model can be held against it.
+/* A synthetic marketplace with known structure: who likes what is written below, so a model can be
+ * held against it.
  *
- *   tastes    16 topics of 4 tastes each ("garden lamp", "garden bench", ...); a taste's centre = its topic's centre + noise
- *   items     one taste each; vector = centre + noise, of unit length; a quality that only clicks reveal; power-law popularity.
- *             60 % are listed before the first event, the others one by one over the first 95 % of the stream
- *   users     three favourite tastes of falling weight, one of which changes some day; power-law activity
- *   sessions  one user, one request id: items of a favourite taste, popular ones, and new ones are shown in turn
- *   click     with probability sigmoid(taste + topic + quality + popularity)
- *   drift     from a known moment on, a share of the tastes trade places: who liked one now likes another, while vectors
- *             and titles stay
+ *   tastes    16 topics of 4 tastes each ("garden lamp", "garden bench", ...); a taste's centre is
+ *             its topic's centre + noise
+ *   items     one taste each; vector = centre + noise, of unit length; a quality that only clicks
+ *             reveal; power-law popularity. 60 % are listed before the first event, the others one
+ *             by one over the first 95 % of the stream
+ *   users     three favourite tastes of falling weight, one of which changes some day; power-law
+ *             activity
+ *   sessions  one user, one request id: items of a favourite taste, popular ones, and new ones are
+ *             shown in turn
+ *   click     with probability sigmoid(taste or topic + quality + popularity)
+ *   drift     from a known moment on, a share of the tastes trade places: who liked one now likes
+ *             another, while vectors and titles stay
  *
- * Pure and deterministic: the same configuration gives the same events on every machine; no clock, no libm. */
+ * Pure and deterministic: the same configuration gives the same events on every machine; no clock,
+ * no libm. */
 #ifndef CLI_MARKET_H
 #define CLI_MARKET_H
 
@@ -23,14 +29,14 @@
 #define MARKET_INITIAL_SHARE 0.6
 
 enum market_labels {
-    MARKET_GIVEN,       /* every item shown gives one interaction with its label */
-    MARKET_IMPRESSIONS, /* every item shown gives an impression, and a click seconds later if there was one */
-    MARKET_CLICKS       /* clicks alone */
+    MARKET_GIVEN, /* every item shown gives one interaction with its label */
+    MARKET_IMPRESSIONS, /* ... gives an impression, and seconds later a click if there was one */
+    MARKET_CLICKS /* clicks alone */
 };
 
 struct market_config {
     uint32_t items, users, dims, days;
-    uint64_t events;       /* interactions, exactly */
+    uint64_t events; /* interactions, exactly */
     uint64_t seed;
     double drift_at;       /* share of the stream; below 0: none */
     double drift_strength; /* share of the tastes that trade places */
@@ -41,7 +47,8 @@ struct market;
 
 /* Memory from `arena`; market_bytes() says how much at most. */
 size_t market_bytes(const struct market_config *config);
-enum status market_create(struct market **out, const struct market_config *config, struct arena *arena, struct error *err);
+enum status market_create(struct market **out, const struct market_config *config,
+                          struct arena *arena, struct error *err);
 
 /* Listing `index` of config.items, in order of time; borrowed until the next call. */
 void market_listing(struct market *market, uint32_t index, struct event *out);
@@ -50,7 +57,9 @@ void market_interaction(struct market *market, uint64_t index, struct event *out
 
 struct market_truth {
     uint64_t shown, clicked;
-    double auc_best; /* of the true click probability itself: no model can be expected to do better; NaN without both labels */
+    /* of the true click probability itself: no model can be expected to do better; NaN without
+     * both labels */
+    double auc_best;
     uint32_t listed_later; /* items that arrive during the stream */
     int64_t drift_ms;      /* -1: none */
 };

@@ -4,7 +4,9 @@
 
 #define WORD_MAX 63
 
-static uint32_t least(uint32_t a, uint32_t b) { return a < b ? a : b; }
+static uint32_t least(uint32_t a, uint32_t b) {
+    return a < b ? a : b;
+}
 
 uint32_t edit_distance(const char *a, const char *b) {
     uint32_t rows[3][WORD_MAX + 1];
@@ -26,7 +28,8 @@ uint32_t edit_distance(const char *a, const char *b) {
     return above[length_b];
 }
 
-const char *nearest_name(const char *word, const char *(*name_at)(void *self, uint32_t index), void *self, uint32_t count) {
+const char *nearest_name(const char *word, const char *(*name_at)(void *self, uint32_t index),
+                         void *self, uint32_t count) {
     const char *nearest = NULL;
     /* a third of the word may be wrong, and always one or two letters */
     uint32_t allowed = 2 + (uint32_t)strnlen(word, WORD_MAX) / 4;

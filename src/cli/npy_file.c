@@ -7,7 +7,8 @@
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "float32 is read as it lies in the file");
 
 static enum status wrong(const struct npy_file *file, struct error *err, const char *what) {
-    return FAIL(err, FATAL, EX_DATAERR, "%s: %s; write it with numpy.save(path, array.astype('<f4')), one row per item",
+    return FAIL(err, FATAL, EX_DATAERR,
+                "%s: %s; write it with numpy.save(path, array.astype('<f4')), one row per item",
                 file->input.path, what);
 }
 
@@ -18,7 +19,8 @@ static const char *value_of(const char *header, const char *key) {
     return at ? at + 1 + strspn(at + 1, " ") : NULL;
 }
 
-static enum status parse_header(struct npy_file *file, const char *header, uint32_t columns_max, struct error *err) {
+static enum status parse_header(struct npy_file *file, const char *header, uint32_t columns_max,
+                                struct error *err) {
     const char *type = value_of(header, "'descr'"), *order = value_of(header, "'fortran_order'");
     const char *shape = value_of(header, "'shape'");
     unsigned long long rows, columns;
@@ -27,15 +29,19 @@ static enum status parse_header(struct npy_file *file, const char *header, uint3
         return wrong(file, err, "its numbers are not float32");
     if (order == NULL || strncmp(order, "False", 5) != 0)
         return wrong(file, err, "it lies in Fortran order");
-    if (shape == NULL || sscanf(shape, "(%llu, %llu%n", &rows, &columns, &used) != 2 || shape[used] != ')')
+    if (shape == NULL || sscanf(shape, "(%llu, %llu%n", &rows, &columns, &used) != 2 ||
+        shape[used] != ')')
         return wrong(file, err, "it is no matrix");
     if (columns == 0 || columns > columns_max)
-        return FAIL(err, FATAL, EX_DATAERR, "%s: has %llu columns; possible is 1 to %u", file->input.path, columns, columns_max);
+        return FAIL(err, FATAL, EX_DATAERR, "%s: has %llu columns; possible is 1 to %u",
+                    file->input.path, columns, columns_max);
     file->rows = rows;
     file->columns = (uint32_t)columns;
     uint64_t row_bytes = (uint64_t)file->columns * sizeof(float);
     if (rows > (file->input.bytes - file->data_offset) / row_bytes)
-        return FAIL(err, FATAL, EX_DATAERR, "%s: ends before the %llu rows that its header promises", file->input.path, rows);
+        return FAIL(err, FATAL, EX_DATAERR,
+                    "%s: ends before the %llu rows that its header promises", file->input.path,
+                    rows);
     return OK;
 }
 
@@ -60,7 +66,8 @@ static enum status read_header(struct npy_file *file, uint32_t columns_max, stru
     return parse_header(file, header, columns_max, err);
 }
 
-enum status npy_file_open(struct npy_file *file, const char *path, uint32_t columns_max, struct error *err) {
+enum status npy_file_open(struct npy_file *file, const char *path, uint32_t columns_max,
+                          struct error *err) {
     *file = (struct npy_file){0};
     TRY(file_open(&file->input, path, err));
     enum status status = read_header(file, columns_max, err);
@@ -75,4 +82,6 @@ enum status npy_file_row(const struct npy_file *file, uint64_t row, float *out, 
     return file_read_at(&file->input, file->data_offset + row * row_bytes, out, row_bytes, err);
 }
 
-void npy_file_close(struct npy_file *file) { file_close(&file->input); }
+void npy_file_close(struct npy_file *file) {
+    file_close(&file->input);
+}

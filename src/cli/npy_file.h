@@ -11,9 +11,11 @@ struct npy_file {
     uint32_t columns;
 };
 
-/* `path` is borrowed until npy_file_close. EX_NOINPUT when it is absent; EX_DATAERR when it is anything but a C-ordered little-endian float32
- * matrix of 1 .. columns_max columns, or ends too soon. */
-enum status npy_file_open(struct npy_file *file, const char *path, uint32_t columns_max, struct error *err);
+/* `path` is borrowed until npy_file_close. EX_NOINPUT when it is absent; EX_DATAERR when it is
+ * anything but a C-ordered little-endian float32 matrix of 1 .. columns_max columns, or ends too
+ * soon. */
+enum status npy_file_open(struct npy_file *file, const char *path, uint32_t columns_max,
+                          struct error *err);
 /* out [columns] */
 enum status npy_file_row(const struct npy_file *file, uint64_t row, float *out, struct error *err);
 void npy_file_close(struct npy_file *file);

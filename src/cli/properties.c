@@ -10,103 +10,145 @@ _Static_assert(VARIANT_ID == 0 && VARIANT_ID_CONTENT == 1 && VARIANT_ID_SID == 2
 _Static_assert(ENCODER_PCA == 0, "encoder_names");
 _Static_assert(PARKING_APPLY == 0 && PARKING_SET_ASIDE == 1, "policy_names");
 _Static_assert(COMPRESSION_NONE == 0 && COMPRESSION_DEFLATE == 1, "compression_names");
-_Static_assert(sizeof(enum variant) == 4 && sizeof(enum encoder) == 4 && sizeof(enum parking_policy) == 4,
+_Static_assert(sizeof(enum variant) == 4 && sizeof(enum encoder) == 4 &&
+                   sizeof(enum parking_policy) == 4,
                "PROPERTY_NAME writes 4 bytes");
 
 #define YEAR_MS 31536000000.0
 #define AT(field) offsetof(struct settings, field)
-#define NUMBER(path, type, field, min, max, preset, unit, doc)                                                   \
-    {path, type, AT(field), 1, min, max, 0, preset, unit, NULL, doc}
-#define STEPS(path, type, field, min, max, step, preset, unit, doc)                                             \
-    {path, type, AT(field), 1, min, max, step, preset, unit, NULL, doc}
-#define LIST(path, field, count, min, max, preset, unit, doc)                                                   \
-    {path, PROPERTY_U32, AT(field), count, min, max, 0, preset, unit, NULL, doc}
-#define NAME(path, field, names, preset, doc) {path, PROPERTY_NAME, AT(field), 1, 0, 0, 0, preset, "", names, doc}
+#define NUMBER(path, type, field, min, max, preset, unit, doc)                                     \
+    { path, type, AT(field), 1, min, max, 0, preset, unit, NULL, doc }
+#define STEPS(path, type, field, min, max, step, preset, unit, doc)                                \
+    { path, type, AT(field), 1, min, max, step, preset, unit, NULL, doc }
+#define LIST(path, field, count, min, max, preset, unit, doc)                                      \
+    { path, PROPERTY_U32, AT(field), count, min, max, 0, preset, unit, NULL, doc }
+#define NAME(path, field, names, preset, doc)                                                      \
+    { path, PROPERTY_NAME, AT(field), 1, 0, 0, 0, preset, "", names, doc }
 
 /* Sections are runs of equal first words. */
 const struct property properties[] = {
     NUMBER("seed", PROPERTY_U64, seed, 0, 9007199254740992.0, "0", "",
-          "Of all randomness: codebooks, first values, sampled negatives. The same input, configuration and seed give the same bytes."),
+           "Of all randomness: codebooks, first values, sampled negatives. The same input, "
+           "configuration and seed give the same bytes."),
 
     NUMBER("content.dims", PROPERTY_U32, content_dims, 0, 16384, "0", "",
-          "Length of a listing's vectors, one after the other. 0: as the first listing of the recording has it."),
+           "Length of a listing's vectors, one after the other. 0: as the first listing of the "
+           "recording has it."),
     STEPS("content.title_bytes", PROPERTY_U32, title_bytes, 4, 4096, 4, "96", "bytes",
-          "So much of a listing's text is kept, for reports and look-ups. The model does not read it."),
+          "So much of a listing's text is kept, for reports and look-ups. The model does not read "
+          "it."),
 
     STEPS("tokenizer.z_dims", PROPERTY_U32, z_dims, 2, 1024, 2, "64", "",
-          "Width of the space in which listings are quantised. Reduced to the content's own dims where those are fewer."),
+          "Width of the space in which listings are quantised. Reduced to the content's own dims "
+          "where those are fewer."),
     LIST("tokenizer.books", books, SID_CODES, 2, 65536, "[64, 64, 64, 64, 64]", "codes",
-         "Codes per level of a semantic ID: three residual levels, then the two halves of the last residual. The first two multiplied give "
+         "Codes per level of a semantic ID: three residual levels, then the two halves of the last "
+         "residual. The first two multiplied give "
          "the rows of a table: at most 16777216."),
     NUMBER("tokenizer.train_listings", PROPERTY_U32, train_listings, 2, 1048576, "2048", "listings",
-          "The first codebooks are trained when so many listings wait; until then items have no semantic ID. A recording with fewer listings trains on all of them."),
+           "The first codebooks are trained when so many listings wait; until then items have no "
+           "semantic ID. A recording with fewer listings trains on all of them."),
 
     NAME("model.variant", variant, variant_names, "id+sid",
-         "What the ranker knows of an item beside its own row: nothing (id), its content vector (id+content) or its semantic ID (id+sid)."),
+         "What the ranker knows of an item beside its own row: nothing (id), its content vector "
+         "(id+content) or its semantic ID (id+sid)."),
     NAME("model.encoder", encoder, encoder_names, "pca",
-         "How a listing's vectors become the vector that is quantised: principal components of the first listings (pca)."),
+         "How a listing's vectors become the vector that is quantised: principal components of the "
+         "first listings (pca)."),
     NUMBER("model.width", PROPERTY_U32, width, 4, 512, "32", "", "Width of embeddings."),
-    NUMBER("model.history", PROPERTY_U32, history, 1, 500, "30", "items", "A user's last clicked items that the ranker attends to."),
+    NUMBER("model.history", PROPERTY_U32, history, 1, 500, "30", "items",
+           "A user's last clicked items that the ranker attends to."),
     NUMBER("model.batch", PROPERTY_U32, batch, 1, 8192, "512", "events",
-          "Events of a mini-batch: scored with the state at its start, then learned from. Smaller ones learn sooner and cost more."),
-    LIST("model.hidden", hidden, 2, 1, 1024, "[64, 32]", "", "Widths of the network's two hidden layers."),
+           "Events of a mini-batch: scored with the state at its start, then learned from. Smaller "
+           "ones learn sooner and cost more."),
+    LIST("model.hidden", hidden, 2, 1, 1024, "[64, 32]", "",
+         "Widths of the network's two hidden layers."),
     NUMBER("model.prefix_rows", PROPERTY_U32, prefix_rows, 1, 16777216, "16384", "rows",
-          "Rows of the table keyed by the first three codes together; more combinations than rows share rows."),
-    NUMBER("model.rate_rows", PROPERTY_F32, rate_rows, 0, 10, "0.1", "", "Learning rate of table rows (row-wise Adagrad on a batch's sum)."),
-    NUMBER("model.rate_dense", PROPERTY_F32, rate_dense, 0, 10, "0.05", "", "Learning rate of dense tensors (Adagrad on a batch's mean)."),
-    NUMBER("model.accumulator_rows", PROPERTY_F32, accumulator_rows, 1e-12, 1000, "0.01", "", "First Adagrad accumulator of rows: larger is slower at first."),
-    NUMBER("model.accumulator_dense", PROPERTY_F32, accumulator_dense, 1e-12, 1000, "1e-05", "", "First Adagrad accumulator of dense tensors."),
-    NUMBER("model.init_rows", PROPERTY_F32, init_rows, 0, 10, "0.05", "", "Standard deviation of a code row's first values. An item's own row starts at 0."),
-    NUMBER("model.sharpness", PROPERTY_F32, sharpness, 0.01, 100, "4", "", "First sharpness of the attention over a user's history; learned from there."),
+           "Rows of the table keyed by the first three codes together; more combinations than rows "
+           "share rows."),
+    NUMBER("model.rate_rows", PROPERTY_F32, rate_rows, 0, 10, "0.1", "",
+           "Learning rate of table rows (row-wise Adagrad on a batch's sum)."),
+    NUMBER("model.rate_dense", PROPERTY_F32, rate_dense, 0, 10, "0.05", "",
+           "Learning rate of dense tensors (Adagrad on a batch's mean)."),
+    NUMBER("model.accumulator_rows", PROPERTY_F32, accumulator_rows, 1e-12, 1000, "0.01", "",
+           "First Adagrad accumulator of rows: larger is slower at first."),
+    NUMBER("model.accumulator_dense", PROPERTY_F32, accumulator_dense, 1e-12, 1000, "1e-05", "",
+           "First Adagrad accumulator of dense tensors."),
+    NUMBER("model.init_rows", PROPERTY_F32, init_rows, 0, 10, "0.05", "",
+           "Standard deviation of a code row's first values. An item's own row starts at 0."),
+    NUMBER("model.sharpness", PROPERTY_F32, sharpness, 0.01, 100, "4", "",
+           "First sharpness of the attention over a user's history; learned from there."),
 
     NUMBER("epoch.batches", PROPERTY_U32, stage.epoch_batches, 1, 1024, "16", "batches",
-          "A click epoch (one transaction) closes at so many mini-batches ..."),
+           "A click epoch (one transaction) closes at so many mini-batches ..."),
     NUMBER("epoch.events", PROPERTY_U32, stage.epoch_events_max, 1, 16777216, "65536", "events",
-          "... or so many interactions, for streams where few of them give a sample ..."),
-    NUMBER("epoch.stream_ms", PROPERTY_I64, stage.epoch_stream_ms, 0, YEAR_MS, "0", "ms of stream time",
-          "... or so long after its first event, though its last mini-batch is short then. 0: no such limit."),
+           "... or so many interactions, for streams where few of them give a sample ..."),
+    NUMBER("epoch.stream_ms", PROPERTY_I64, stage.epoch_stream_ms, 0, YEAR_MS, "0",
+           "ms of stream time",
+           "... or so long after its first event, though its last mini-batch is short then. 0: no "
+           "such limit."),
     NUMBER("epoch.listings", PROPERTY_U32, stage.content_listings, 1, 65536, "256", "listings",
-          "A content epoch takes at most so many listings that are there at once; it never waits for more."),
+           "A content epoch takes at most so many listings that are there at once; it never waits "
+           "for more."),
 
     NUMBER("labels.ahead_ms", PROPERTY_I64, stage.ahead_ms, 0, YEAR_MS, "86400000", "ms",
-          "An event time so far past its record's timestamp is a producer's wrong clock: a dead letter."),
-    NUMBER("labels.window_ms", PROPERTY_I64, stage.join_window_ms, 0, YEAR_MS, "1800000", "ms of event time",
-          "A click within this after an impression of the same user, item and request makes it a positive; none makes it a negative."),
-    NUMBER("labels.lateness_ms", PROPERTY_I64, stage.lateness_ms, 0, YEAR_MS, "60000", "ms of event time",
-          "The watermark stays this far behind the latest event of a partition; older events are late."),
+           "An event time so far past its record's timestamp is a producer's wrong clock: a dead "
+           "letter."),
+    NUMBER("labels.window_ms", PROPERTY_I64, stage.join_window_ms, 0, YEAR_MS, "1800000",
+           "ms of event time",
+           "A click within this after an impression of the same user, item and request makes it a "
+           "positive; none makes it a negative."),
+    NUMBER("labels.lateness_ms", PROPERTY_I64, stage.lateness_ms, 0, YEAR_MS, "60000",
+           "ms of event time",
+           "The watermark stays this far behind the latest event of a partition; older events are "
+           "late."),
     NUMBER("labels.idle_ms", PROPERTY_I64, stage.idle_ms, 0, YEAR_MS, "600000", "ms of event time",
-          "A partition this far behind the furthest one no longer holds the watermark back."),
-    NUMBER("labels.waiting_impressions", PROPERTY_U32, stage.join_rows_max, 1, 268435456, "1048576", "rows", "Impressions that can wait for their click."),
+           "A partition this far behind the furthest one no longer holds the watermark back."),
+    NUMBER("labels.waiting_impressions", PROPERTY_U32, stage.join_rows_max, 1, 268435456, "1048576",
+           "rows", "Impressions that can wait for their click."),
     NUMBER("labels.negatives", PROPERTY_U32, stage.negatives, 0, 64, "4", "samples",
-          "Sampled for each click where a stream has clicks only: no labels and no impressions."),
+           "Sampled for each click where a stream has clicks only: no labels and no impressions."),
     NUMBER("labels.negatives_popular", PROPERTY_F32, stage.negatives_popular, 0, 1, "0.5", "share",
-            "Of the sampled negatives, those drawn from recent clicks; the others are drawn from live listings evenly."),
-    NUMBER("labels.popular_clicks", PROPERTY_U32, stage.popular_clicks, 1, 16777216, "20000", "clicks", "How many clicks count as recent for that."),
-    NUMBER("labels.remembered_events", PROPERTY_U32, stage.duplicate_rows_max, 1, 268435456, "1048576", "rows",
-          "Events with a request id that are remembered, so that the same one again is a dead letter instead of a second lesson."),
+           "Of the sampled negatives, those drawn from recent clicks; the others are drawn from "
+           "live listings evenly."),
+    NUMBER("labels.popular_clicks", PROPERTY_U32, stage.popular_clicks, 1, 16777216, "20000",
+           "clicks", "How many clicks count as recent for that."),
+    NUMBER("labels.remembered_events", PROPERTY_U32, stage.duplicate_rows_max, 1, 268435456,
+           "1048576", "rows",
+           "Events with a request id that are remembered, so that the same one again is a dead "
+           "letter instead of a second lesson."),
 
     NUMBER("parking.ms", PROPERTY_I64, stage.parking_ms, 0, YEAR_MS, "3600000", "ms of stream time",
-          "An interaction whose item is not listed yet waits so long for the listing."),
+           "An interaction whose item is not listed yet waits so long for the listing."),
     NAME("parking.policy", stage.parking_policy, policy_names, "apply",
          "Then it is learned by the item's id alone (apply) or becomes a dead letter (set-aside)."),
-    NUMBER("parking.rows", PROPERTY_U32, stage.parking_rows_max, 1, 16777216, "65536", "rows", "Interactions that can wait; one more is a dead letter."),
+    NUMBER("parking.rows", PROPERTY_U32, stage.parking_rows_max, 1, 16777216, "65536", "rows",
+           "Interactions that can wait; one more is a dead letter."),
     NUMBER("parking.bytes", PROPERTY_U32, stage.parking_bytes_max, 64, 1048576, "512", "bytes",
-          "Of a waiting record's key and value each; a larger one is a dead letter."),
+           "Of a waiting record's key and value each; a larger one is a dead letter."),
 
     NUMBER("evaluation.warmup_share", PROPERTY_F64, warmup_share, 0, 0.9, "0.1", "share",
-            "Of the recording's interactions that the AUC figures leave out at the start."),
+           "Of the recording's interactions that the AUC figures leave out at the start."),
 
-    NUMBER("limits.items", PROPERTY_U32, items_max, 2, 67108864, "1048576", "rows", "Items known at one time. Address space is reserved for all, memory is used as they come."),
-    NUMBER("limits.users", PROPERTY_U32, users_max, 1, 268435456, "2097152", "rows", "Users with a history."),
-    NUMBER("limits.id_bytes", PROPERTY_U32, id_bytes_max, 8, 1024, "64", "bytes", "Of an item's or user's id; a longer one is a dead letter."),
+    NUMBER(
+        "limits.items", PROPERTY_U32, items_max, 2, 67108864, "1048576", "rows",
+        "Items known at one time. Address space is reserved for all, memory is used as they come."),
+    NUMBER("limits.users", PROPERTY_U32, users_max, 1, 268435456, "2097152", "rows",
+           "Users with a history."),
+    NUMBER("limits.id_bytes", PROPERTY_U32, id_bytes_max, 8, 1024, "64", "bytes",
+           "Of an item's or user's id; a longer one is a dead letter."),
 
-    NUMBER("output.partitions", PROPERTY_U32, output_partitions, 1, 64, "1", "", "Of each output topic, except `epochs`, which has one."),
-    NAME("output.compression", output_compression, compression_names, "none", "Of the output files' blocks."),
+    NUMBER("output.partitions", PROPERTY_U32, output_partitions, 1, 64, "1", "",
+           "Of each output topic, except `epochs`, which has one."),
+    NAME("output.compression", output_compression, compression_names, "none",
+         "Of the output files' blocks."),
 
     NUMBER("snapshot.epochs", PROPERTY_U32, snapshot_epochs, 0, 1000000, "256", "epochs",
-          "A local snapshot every so many epochs makes a resume quicker; the topics alone are enough. 0: none."),
+           "A local snapshot every so many epochs makes a resume quicker; the topics alone are "
+           "enough. 0: none."),
 
-    NUMBER("progress.interval_s", PROPERTY_F64, progress_s, 0.1, 3600, "5", "s", "Between lines of progress when stderr is no terminal."),
+    NUMBER("progress.interval_s", PROPERTY_F64, progress_s, 0.1, 3600, "5", "s",
+           "Between lines of progress when stderr is no terminal."),
 };
 const uint32_t property_count = sizeof properties / sizeof properties[0];
 _Static_assert(sizeof properties / sizeof properties[0] <= PROPERTY_MAX, "PROPERTY_MAX");

@@ -1,5 +1,5 @@
-/* The property table: one row for each setting. It is the parser, the validator and the manual; yaml.c finds the values
- * in a file and hands them over as text. */
+/* The property table: one row for each setting. It is the parser, the validator and the manual;
+ * yaml.c finds the values in a file and hands them over as text. */
 #ifndef CLI_PROPERTIES_H
 #define CLI_PROPERTIES_H
 
@@ -17,12 +17,12 @@ enum property_type {
 struct property {
     const char *path; /* "tokenizer.z_dims"; at most one dot */
     enum property_type type;
-    size_t offset;    /* in struct settings */
-    uint32_t count;   /* values: more than 1 makes it a list of so many */
-    double min, max;  /* of numbers, both allowed */
-    uint32_t step;    /* whole numbers are multiples of it; 0: any */
+    size_t offset;   /* in struct settings */
+    uint32_t count;  /* values: more than 1 makes it a list of so many */
+    double min, max; /* of numbers, both allowed */
+    uint32_t step;   /* whole numbers are multiples of it; 0: any */
     const char *preset;
-    const char *unit; /* "" when it has none */
+    const char *unit;         /* "" when it has none */
     const char *const *names; /* PROPERTY_NAME: NULL-terminated */
     const char *doc;
 };
@@ -37,12 +37,15 @@ extern const uint32_t property_count;
 const struct property *property_named(const char *path);
 /* The path most like this one, or NULL. */
 const char *property_nearest(const char *path);
-/* Sets value `index` (0 .. count-1) from text. FATAL EX_CONFIG: err->text is "path: what is wrong and what is possible". */
-enum status property_parse(const struct property *property, uint32_t index, const char *text, struct settings *settings,
-                           struct error *err);
+/* Sets value `index` (0 .. count-1) from text. FATAL EX_CONFIG: err->text is "path: what is
+ * wrong and what is possible". */
+enum status property_parse(const struct property *property, uint32_t index, const char *text,
+                           struct settings *settings, struct error *err);
 /* What one value's range does not say: FATAL EX_CONFIG as above. */
-enum status property_check(const struct property *property, const struct settings *settings, struct error *err);
-/* The value as YAML: "64", "[64, 32]", "id+sid"; returns its length. Parsing it gives the same value. */
+enum status property_check(const struct property *property, const struct settings *settings,
+                           struct error *err);
+/* The value as YAML: "64", "[64, 32]", "id+sid"; returns its length. Parsing it gives the same
+ * value. */
 size_t property_format(const struct property *property, const struct settings *settings,
                        char out[PROPERTY_TEXT_BYTES]);
 

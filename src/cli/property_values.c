@@ -31,47 +31,55 @@ const char *property_nearest(const char *path) {
     return nearest_name(path, path_at, NULL, property_count);
 }
 
-static void *value_at(const struct property *property, uint32_t index, const struct settings *settings) {
+static void *value_at(const struct property *property, uint32_t index,
+                      const struct settings *settings) {
     static const size_t sizes[] = {[PROPERTY_U64] = 8, [PROPERTY_I64] = 8, [PROPERTY_U32] = 4,
                                    [PROPERTY_F32] = 4, [PROPERTY_F64] = 8, [PROPERTY_NAME] = 4};
     ASSERT(index < property->count);
     return (char *)(uintptr_t)settings + property->offset + index * sizes[property->type];
 }
 
-static enum status parse_whole(const struct property *property, const char *text, int64_t *out, struct error *err) {
+static enum status parse_whole(const struct property *property, const char *text, int64_t *out,
+                               struct error *err) {
     const char *digits = text + (*text == '-');
     if (*digits == '\0' || digits[strspn(digits, "0123456789")] != '\0')
-        return FAIL(err, FATAL, EX_CONFIG, "%s: `%s' is not a whole number; possible is %.16g to %.16g", property->path, text,
-                    property->min, property->max);
+        return FAIL(err, FATAL, EX_CONFIG,
+                    "%s: `%s' is not a whole number; possible is %.16g to %.16g", property->path,
+                    text, property->min, property->max);
     errno = 0;
     long long value = strtoll(text, NULL, 10);
     if (errno != 0 || (double)value < property->min || (double)value > property->max)
-        return FAIL(err, FATAL, EX_CONFIG, "%s: %s is out of range; possible is %.16g to %.16g", property->path, text,
-                    property->min, property->max);
+        return FAIL(err, FATAL, EX_CONFIG, "%s: %s is out of range; possible is %.16g to %.16g",
+                    property->path, text, property->min, property->max);
     if (property->step != 0 && value % property->step != 0)
-        return FAIL(err, FATAL, EX_CONFIG, "%s: %s is not a multiple of %u", property->path, text, property->step);
+        return FAIL(err, FATAL, EX_CONFIG, "%s: %s is not a multiple of %u", property->path, text,
+                    property->step);
     *out = value;
     return OK;
 }
 
-static enum status parse_decimal(const struct property *property, const char *text, double *out, struct error *err) {
+static enum status parse_decimal(const struct property *property, const char *text, double *out,
+                                 struct error *err) {
     char *end;
     /* strtod takes infinities, hexadecimal and leading blanks as well: these are not for us */
     bool plain = *text != '\0' && text[strspn(text, "0123456789.eE+-")] == '\0';
     double value = plain ? strtod(text, &end) : 0;
     if (!plain || *end != '\0')
-        return FAIL(err, FATAL, EX_CONFIG, "%s: `%s' is not a number; possible is %.10g to %.10g", property->path, text,
-                    property->min, property->max);
+        return FAIL(err, FATAL, EX_CONFIG, "%s: `%s' is not a number; possible is %.10g to %.10g",
+                    property->path, text, property->min, property->max);
     if (!(value >= property->min && value <= property->max))
-        return FAIL(err, FATAL, EX_CONFIG, "%s: %s is out of range; possible is %.10g to %.10g", property->path, text,
-                    property->min, property->max);
+        return FAIL(err, FATAL, EX_CONFIG, "%s: %s is out of range; possible is %.10g to %.10g",
+                    property->path, text, property->min, property->max);
     *out = value;
     return OK;
 }
 
-static const char *name_at(void *self, uint32_t index) { return ((const struct property *)self)->names[index]; }
+static const char *name_at(void *self, uint32_t index) {
+    return ((const struct property *)self)->names[index];
+}
 
-static enum status parse_name(const struct property *property, const char *text, uint32_t *out, struct error *err) {
+static enum status parse_name(const struct property *property, const char *text, uint32_t *out,
+                              struct error *err) {
     char known[256] = "";
     uint32_t count = 0;
     for (; property->names[count] != NULL; count++) {
@@ -80,15 +88,17 @@ static enum status parse_name(const struct property *property, const char *text,
             return OK;
         }
         size_t used = strlen(known);
-        snprintf(known + used, sizeof known - used, "%s%s", count ? ", " : "", property->names[count]);
+        snprintf(known + used, sizeof known - used, "%s%s", count ? ", " : "",
+                 property->names[count]);
     }
     const char *nearest = nearest_name(text, name_at, (void *)(uintptr_t)property, count);
-    return FAIL(err, FATAL, EX_CONFIG, "%s: `%s' is not one of %s%s%s%s", property->path, text, known,
-                nearest ? "; did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
+    return FAIL(err, FATAL, EX_CONFIG, "%s: `%s' is not one of %s%s%s%s", property->path, text,
+                known, nearest ? "; did you mean " : "", nearest ? nearest : "",
+                nearest ? "?" : "");
 }
 
-enum status property_parse(const struct property *property, uint32_t index, const char *text, struct settings *settings,
-                           struct error *err) {
+enum status property_parse(const struct property *property, uint32_t index, const char *text,
+                           struct settings *settings, struct error *err) {
     void *at = value_at(property, index, settings);
     int64_t whole = 0;
     double decimal = 0;
@@ -116,10 +126,13 @@ enum status property_parse(const struct property *property, uint32_t index, cons
     return FATAL;
 }
 
-enum status property_check(const struct property *property, const struct settings *settings, struct error *err) {
+enum status property_check(const struct property *property, const struct settings *settings,
+                           struct error *err) {
     uint64_t rows = (uint64_t)settings->books[0] * settings->books[1];
     if (property->offset == offsetof(struct settings, books) && rows > 1u << 24)
-        return FAIL(err, FATAL, EX_CONFIG, "%s: the first two multiplied are the rows of a table: %llu of them; possible is 16777216",
+        return FAIL(err, FATAL, EX_CONFIG,
+                    "%s: the first two multiplied are the rows of a table: %llu of them; possible "
+                    "is 16777216",
                     property->path, (unsigned long long)rows);
     return OK;
 }
@@ -136,7 +149,8 @@ static int format_decimal(double value, bool single, char *out, size_t size) {
     return length;
 }
 
-static int format_one(const struct property *property, uint32_t index, const struct settings *settings, char *out, size_t size) {
+static int format_one(const struct property *property, uint32_t index,
+                      const struct settings *settings, char *out, size_t size) {
     const void *at = value_at(property, index, settings);
     switch (property->type) {
     case PROPERTY_U64:
@@ -156,14 +170,16 @@ static int format_one(const struct property *property, uint32_t index, const str
     return 0;
 }
 
-size_t property_format(const struct property *property, const struct settings *settings, char out[PROPERTY_TEXT_BYTES]) {
+size_t property_format(const struct property *property, const struct settings *settings,
+                       char out[PROPERTY_TEXT_BYTES]) {
     size_t used = 0;
     const char *before = property->count > 1 ? "[" : "";
     for (uint32_t i = 0; i < property->count; i++) {
         used += (size_t)snprintf(out + used, PROPERTY_TEXT_BYTES - used, "%s", i ? ", " : before);
         used += (size_t)format_one(property, i, settings, out + used, PROPERTY_TEXT_BYTES - used);
     }
-    used += (size_t)snprintf(out + used, PROPERTY_TEXT_BYTES - used, "%s", property->count > 1 ? "]" : "");
+    used += (size_t)snprintf(out + used, PROPERTY_TEXT_BYTES - used, "%s",
+                             property->count > 1 ? "]" : "");
     ASSERT(used < PROPERTY_TEXT_BYTES);
     return used;
 }

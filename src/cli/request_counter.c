@@ -4,11 +4,13 @@
 #define FIRST_SLOTS 4096
 #define HASH_SEED 0
 
-static enum status reserve_slots(struct request_counter *counter, uint64_t slots, struct error *err) {
+static enum status reserve_slots(struct request_counter *counter, uint64_t slots,
+                                 struct error *err) {
     counter->hashes = arena_alloc(counter->arena, slots * sizeof *counter->hashes);
     counter->counts = arena_alloc(counter->arena, slots * sizeof *counter->counts);
     if (counter->hashes == NULL || counter->counts == NULL)
-        return FAIL(err, FATAL, EX_OSERR, "no memory for more than %llu requests", (unsigned long long)counter->used);
+        return FAIL(err, FATAL, EX_OSERR, "no memory for more than %llu requests",
+                    (unsigned long long)counter->used);
     memset(counter->hashes, 0, slots * sizeof *counter->hashes);
     counter->slots = slots;
     return OK;
@@ -35,12 +37,14 @@ static enum status grow(struct request_counter *counter, struct error *err) {
     return OK;
 }
 
-enum status request_counter_create(struct request_counter *counter, struct arena *arena, struct error *err) {
+enum status request_counter_create(struct request_counter *counter, struct arena *arena,
+                                   struct error *err) {
     *counter = (struct request_counter){.arena = arena};
     return reserve_slots(counter, FIRST_SLOTS, err);
 }
 
-enum status request_counter_next(struct request_counter *counter, struct bytes request, int32_t *place, struct error *err) {
+enum status request_counter_next(struct request_counter *counter, struct bytes request,
+                                 int32_t *place, struct error *err) {
     uint64_t hash = hash64(request.data, request.len, HASH_SEED);
     hash += hash == 0;
     if (2 * counter->used >= counter->slots)

@@ -1,5 +1,6 @@
-/* How many events of each request came so far. Requests are told apart by 64-bit hashes: of ten million, the chance
- * that any two meet is 3 in a million, and then one request's places begin above 0. */
+/* How many events of each request came so far. Requests are told apart by 64-bit hashes: of ten
+ * million, the chance that any two meet is 3 in a million, and then one request's places begin
+ * above 0. */
 #ifndef CLI_REQUEST_COUNTER_H
 #define CLI_REQUEST_COUNTER_H
 
@@ -14,8 +15,10 @@ struct request_counter {
     uint64_t used;
 };
 
-enum status request_counter_create(struct request_counter *counter, struct arena *arena, struct error *err);
+enum status request_counter_create(struct request_counter *counter, struct arena *arena,
+                                   struct error *err);
 /* *place: 0 for a request's first event, then 1, 2, ... */
-enum status request_counter_next(struct request_counter *counter, struct bytes request, int32_t *place, struct error *err);
+enum status request_counter_next(struct request_counter *counter, struct bytes request,
+                                 int32_t *place, struct error *err);
 
 #endif

@@ -28,7 +28,8 @@ static const char *split_path(const char *path, char section[PROPERTY_TEXT_BYTES
     return dot ? dot + 1 : path;
 }
 
-static enum status set_preset(const struct property *property, struct settings *out, struct error *err) {
+static enum status set_preset(const struct property *property, struct settings *out,
+                              struct error *err) {
     char text[PROPERTY_TEXT_BYTES + 256];
     snprintf(text, sizeof text, "%s=%s", property->path, property->preset);
     return settings_set(out, text, err);
@@ -42,7 +43,8 @@ void settings_default(struct settings *out) {
 }
 
 /* "64,64" or "[64, 64]" */
-static enum status set_list(const struct property *property, char *values, struct settings *out, struct error *err) {
+static enum status set_list(const struct property *property, char *values, struct settings *out,
+                            struct error *err) {
     uint32_t count = 0;
     char *end = values + strlen(values);
     if (*values == '[' && end[-1] == ']') {
@@ -56,8 +58,8 @@ static enum status set_list(const struct property *property, char *values, struc
             TRY(property_parse(property, count, value, out, err));
     }
     if (count != property->count)
-        return FAIL(err, FATAL, EX_CONFIG, "%s: has %u values; it needs %u, such as %s", property->path, count, property->count,
-                    property->preset);
+        return FAIL(err, FATAL, EX_CONFIG, "%s: has %u values; it needs %u, such as %s",
+                    property->path, count, property->count, property->preset);
     return OK;
 }
 
@@ -65,15 +67,17 @@ enum status settings_set(struct settings *out, const char *assignment, struct er
     char text[PROPERTY_TEXT_BYTES + 256];
     const char *equals = strchr(assignment, '=');
     if (equals == NULL || equals == assignment || strlen(assignment) >= sizeof text)
-        return FAIL(err, FATAL, EX_CONFIG, "`%.100s' is not a setting; write key=value, such as model.variant=id", assignment);
+        return FAIL(err, FATAL, EX_CONFIG,
+                    "`%.100s' is not a setting; write key=value, such as model.variant=id",
+                    assignment);
     strcpy(text, assignment);
     text[equals - assignment] = '\0';
     char *value = text + (equals - assignment) + 1;
     const struct property *property = property_named(text);
     if (property == NULL) {
         const char *nearest = property_nearest(text);
-        return FAIL(err, FATAL, EX_CONFIG, "%s: there is no such setting%s%s%s", text, nearest ? "; did you mean " : "",
-                    nearest ? nearest : "", nearest ? "?" : "");
+        return FAIL(err, FATAL, EX_CONFIG, "%s: there is no such setting%s%s%s", text,
+                    nearest ? "; did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
     }
     struct settings changed = *out;
     if (property->count > 1)
@@ -87,7 +91,8 @@ enum status settings_set(struct settings *out, const char *assignment, struct er
 
 #define SETTINGS_FILE_BYTES_MAX (1 << 20)
 
-enum status settings_read(struct settings *out, const char *path, settings_report report, void *self, struct error *err) {
+enum status settings_read(struct settings *out, const char *path, settings_report report,
+                          void *self, struct error *err) {
     struct arena arena;
     struct bytes yaml;
     TRY(arena_reserve(&arena, "configuration file", SETTINGS_FILE_BYTES_MAX + 4096, err));
@@ -105,8 +110,8 @@ size_t settings_text(const struct settings *settings, char *out, size_t size) {
         const char *key = split_path(properties[i].path, section);
         bool opens = strcmp(section, last) != 0;
         property_format(&properties[i], settings, value);
-        int length = snprintf(out + used, size - used, "%s%s%s%s: %s\n", opens ? section : "", opens ? ":\n" : "",
-                              *section ? "  " : "", key, value);
+        int length = snprintf(out + used, size - used, "%s%s%s%s: %s\n", opens ? section : "",
+                              opens ? ":\n" : "", *section ? "  " : "", key, value);
         used += (size_t)length;
         if (used >= size)
             return size ? size - 1 : 0;
@@ -119,12 +124,14 @@ static void describe_values(const struct property *property, char *out, size_t s
     size_t used = 0;
     if (property->type == PROPERTY_NAME) {
         for (uint32_t i = 0; property->names[i] != NULL; i++)
-            used += (size_t)snprintf(out + used, size - used, "%s`%s`", i ? ", " : "", property->names[i]);
+            used += (size_t)snprintf(out + used, size - used, "%s`%s`", i ? ", " : "",
+                                     property->names[i]);
         return;
     }
     if (property->count > 1)
         used += (size_t)snprintf(out, size, "%u times ", property->count);
-    used += (size_t)snprintf(out + used, size - used, "%.16g to %.16g", property->min, property->max);
+    used +=
+        (size_t)snprintf(out + used, size - used, "%.16g to %.16g", property->min, property->max);
     if (property->step != 0)
         used += (size_t)snprintf(out + used, size - used, ", a multiple of %u", property->step);
     if (*property->unit != '\0')
@@ -142,14 +149,17 @@ static const char *section_doc(const char *section) {
 static const char manual_head[] =
     "# Configuration\n"
     "\n"
-    "One YAML file, sections of `key: value`; `conf/replay.yaml` is the one that ships. Whatever it does not name has\n"
+    "One YAML file, sections of `key: value`; `conf/replay.yaml` is the one that ships. Whatever "
+    "it does not name has\n"
     "its default. `--set section.key=value` on the command line comes last.\n"
     "\n"
-    "- `coldstream check -c FILE` reports every error in it with line and column, and the nearest key to an unknown one.\n"
+    "- `coldstream check -c FILE` reports every error in it with line and column, and the nearest "
+    "key to an unknown one.\n"
     "- `coldstream check -c FILE --show` prints the effective configuration.\n"
     "- Whole numbers are digits, an optional sign, and nothing else; lists are `[64, 32]`.\n"
     "\n"
-    "This page is written by `coldstream check --manual` from the table that also parses and checks the file; a test\n"
+    "This page is written by `coldstream check --manual` from the table that also parses and "
+    "checks the file; a test\n"
     "holds the two equal.\n";
 
 void settings_manual(void (*write)(void *self, const char *text), void *self) {
@@ -158,13 +168,14 @@ void settings_manual(void (*write)(void *self, const char *text), void *self) {
     for (uint32_t i = 0; i < property_count; i++) {
         split_path(properties[i].path, section);
         if (i == 0 || strcmp(section, last) != 0) {
-            snprintf(row, sizeof row, "\n## %s%s%s%s\n| setting | default | values | meaning |\n|---|---|---|---|\n",
+            snprintf(row, sizeof row,
+                     "\n## %s%s%s%s\n| setting | default | values | meaning |\n|---|---|---|---|\n",
                      *section ? "`" : "", section, *section ? "`: " : "", section_doc(section));
             write(self, row);
         }
         describe_values(&properties[i], values, sizeof values);
-        snprintf(row, sizeof row, "| `%s` | `%s` | %s | %s |\n", properties[i].path, properties[i].preset, values,
-                 properties[i].doc);
+        snprintf(row, sizeof row, "| `%s` | `%s` | %s | %s |\n", properties[i].path,
+                 properties[i].preset, values, properties[i].doc);
         write(self, row);
         strcpy(last, section);
     }

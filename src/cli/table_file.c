@@ -10,15 +10,18 @@ static enum status fill(struct table_file *file, struct error *err) {
     int code = Z_OK;
     const char *reason = gzerror(file->stream, &code);
     if (got < 0 || (code != Z_OK && code != Z_STREAM_END))
-        return FAIL(err, FATAL, code == Z_ERRNO ? EX_IOERR : EX_DATAERR, "%s:%llu: cannot be read on: %s", file->path,
-                    (unsigned long long)file->lines_read + 1, code == Z_ERRNO ? strerror(errno) : reason);
+        return FAIL(err, FATAL, code == Z_ERRNO ? EX_IOERR : EX_DATAERR,
+                    "%s:%llu: cannot be read on: %s", file->path,
+                    (unsigned long long)file->lines_read + 1,
+                    code == Z_ERRNO ? strerror(errno) : reason);
     file->input_at = 0;
     file->input_end = (size_t)got;
     return OK;
 }
 
 /* Appends the next line, without its end, to the record. *too_long: it did not fit and is cut. */
-static enum status read_line(struct table_file *file, bool *got, bool *too_long, struct error *err) {
+static enum status read_line(struct table_file *file, bool *got, bool *too_long,
+                             struct error *err) {
     *got = false;
     for (;;) {
         if (file->input_at == file->input_end)
@@ -64,13 +67,16 @@ static bool quote_is_open(const struct table_file *file) {
     return quoted;
 }
 
-static enum status malformed(const struct table_file *file, struct error *err, uint32_t column, const char *what) {
+static enum status malformed(const struct table_file *file, struct error *err, uint32_t column,
+                             const char *what) {
     struct bytes name = column < file->column_count ? file->names[column] : bytes_text("");
-    return FAIL(err, BAD_RECORD, EX_DATAERR, "%s:%llu: column %u%s%.*s%s: %s", file->path, (unsigned long long)file->line,
-                column + 1, name.len ? " (" : "", (int)name.len, name.len ? (const char *)name.data : "", name.len ? ")" : "", what);
+    return FAIL(err, BAD_RECORD, EX_DATAERR, "%s:%llu: column %u%s%.*s%s: %s", file->path,
+                (unsigned long long)file->line, column + 1, name.len ? " (" : "", (int)name.len,
+                name.len ? (const char *)name.data : "", name.len ? ")" : "", what);
 }
 
-/* Takes a quoted field apart in place; *at goes from its opening quote to behind its closing one. False: it does not close. */
+/* Takes a quoted field apart in place; *at goes from its opening quote to behind its closing
+ * one. False: it does not close. */
 static bool unquote(struct table_file *file, size_t *at, struct bytes *out) {
     char *text = file->record;
     size_t from = *at + 1, to = from;
@@ -97,9 +103,13 @@ static enum status split(struct table_file *file, uint32_t *count, struct error 
         struct bytes *field = &file->fields[*count];
         if (at < file->record_bytes && file->record[at] == '"') {
             if (!unquote(file, &at, field))
-                return malformed(file, err, *count, "a quote opens and does not close; quotes inside a quoted field are doubled");
+                return malformed(
+                    file, err, *count,
+                    "a quote opens and does not close; quotes inside a quoted field are doubled");
             if (at < file->record_bytes && file->record[at] != file->delimiter)
-                return malformed(file, err, *count, "text follows the closing quote; quotes inside a quoted field are doubled");
+                return malformed(
+                    file, err, *count,
+                    "text follows the closing quote; quotes inside a quoted field are doubled");
         } else {
             const char *from = file->record + at;
             const char *end = memchr(from, file->delimiter, file->record_bytes - at);
@@ -136,7 +146,8 @@ static enum status read_record(struct table_file *file, bool *got, struct error 
             break;
     }
     if (too_long)
-        return FAIL(err, BAD_RECORD, EX_DATAERR, "%s:%llu: is longer than %u bytes; does a quote not close?", file->path,
+        return FAIL(err, BAD_RECORD, EX_DATAERR,
+                    "%s:%llu: is longer than %u bytes; does a quote not close?", file->path,
                     (unsigned long long)file->line, TABLE_FILE_RECORD_BYTES_MAX);
     return OK;
 }
@@ -148,8 +159,8 @@ enum status table_file_next(struct table_file *file, bool *got, struct error *er
         return OK;
     TRY(split(file, &count, err));
     if (count != file->column_count)
-        return FAIL(err, BAD_RECORD, EX_DATAERR, "%s:%llu: has %u columns; the header has %u", file->path,
-                    (unsigned long long)file->line, count, file->column_count);
+        return FAIL(err, BAD_RECORD, EX_DATAERR, "%s:%llu: has %u columns; the header has %u",
+                    file->path, (unsigned long long)file->line, count, file->column_count);
     return OK;
 }
 
@@ -157,7 +168,8 @@ static enum status read_header(struct table_file *file, struct arena *arena, str
     bool got;
     TRY(read_record(file, &got, err));
     if (!got)
-        return FAIL(err, FATAL, EX_DATAERR, "%s: is empty; its first line must name the columns", file->path);
+        return FAIL(err, FATAL, EX_DATAERR, "%s: is empty; its first line must name the columns",
+                    file->path);
     if (file->record_bytes >= 3 && memcmp(file->record, "\xef\xbb\xbf", 3) == 0) {
         file->record_bytes -= 3;
         memmove(file->record, file->record + 3, file->record_bytes);
@@ -175,7 +187,8 @@ static enum status read_header(struct table_file *file, struct arena *arena, str
     return OK;
 }
 
-enum status table_file_open(struct table_file *file, const char *path, struct arena *arena, struct error *err) {
+enum status table_file_open(struct table_file *file, const char *path, struct arena *arena,
+                            struct error *err) {
     struct stat info;
     *file = (struct table_file){.path = path, .delimiter = '\t'};
     file->record = arena_alloc(arena, TABLE_FILE_RECORD_BYTES_MAX);
@@ -186,7 +199,8 @@ enum status table_file_open(struct table_file *file, const char *path, struct ar
         return FAIL(err, FATAL, EX_NOINPUT, "%s: is a folder", path);
     file->stream = gzopen(path, "rb");
     if (file->stream == NULL)
-        return FAIL(err, FATAL, EX_NOINPUT, "%s: cannot open for reading: %s", path, strerror(errno));
+        return FAIL(err, FATAL, EX_NOINPUT, "%s: cannot open for reading: %s", path,
+                    strerror(errno));
     file->bytes = stat(path, &info) == 0 ? (uint64_t)info.st_size : 0;
     enum status status = read_header(file, arena, err);
     if (status != OK) {

@@ -1,5 +1,6 @@
-/* A configuration file -> settings, through libyaml's events, which know line and column. Every error is reported and
- * reading goes on behind it; only where the text stops being YAML does it end. */
+/* A configuration file -> settings, through libyaml's events, which know line and column. Every
+ * error is reported and reading goes on behind it; only where the text stops being YAML does it
+ * end. */
 #include "cli/properties.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -10,7 +11,7 @@ struct reader {
     yaml_parser_t parser;
     yaml_event_t event; /* the current one */
     bool has_event;
-    bool broken;        /* not YAML from here on */
+    bool broken; /* not YAML from here on */
     const char *name;
     struct settings *out;
     settings_report report;
@@ -27,7 +28,8 @@ static void complain(struct reader *reader, yaml_mark_t mark, const char *format
     __attribute__((format(printf, 3, 4)));
 static void complain(struct reader *reader, yaml_mark_t mark, const char *format, ...) {
     char text[ERROR_TEXT_BYTES];
-    int used = snprintf(text, sizeof text, "%s:%zu:%zu: ", reader->name, mark.line + 1, mark.column + 1);
+    int used =
+        snprintf(text, sizeof text, "%s:%zu:%zu: ", reader->name, mark.line + 1, mark.column + 1);
     size_t at = used < (int)sizeof text ? (size_t)used : sizeof text - 1;
     va_list arguments;
     va_start(arguments, format);
@@ -50,11 +52,13 @@ static bool next_event(struct reader *reader) {
         yaml_mark_t mark = reader->parser.problem_mark;
         reader->broken = true;
         if (reader->parser.error == YAML_READER_ERROR)
-            complain(reader, (yaml_mark_t){0}, "not a text file: %s at byte %zu", reader->parser.problem,
-                     reader->parser.problem_offset);
+            complain(reader, (yaml_mark_t){0}, "not a text file: %s at byte %zu",
+                     reader->parser.problem, reader->parser.problem_offset);
         else
-            complain(reader, mark, "not YAML: %s%s%s", reader->parser.context ? reader->parser.context : "",
-                     reader->parser.context ? ", " : "", reader->parser.problem ? reader->parser.problem : "out of memory");
+            complain(reader, mark, "not YAML: %s%s%s",
+                     reader->parser.context ? reader->parser.context : "",
+                     reader->parser.context ? ", " : "",
+                     reader->parser.problem ? reader->parser.problem : "out of memory");
         return false;
     }
     reader->has_event = true;
@@ -71,7 +75,8 @@ static void skip_node(struct reader *reader) {
     } while (depth > 0 && next_event(reader));
 }
 
-/* A scalar's text for look-up and messages: cut at KEY_BYTES, control characters (NUL too) as '?'. */
+/* A scalar's text for look-up and messages: cut at KEY_BYTES, control characters (NUL too) as
+ * '?'. */
 static void scalar_text(const yaml_event_t *event, char out[KEY_BYTES]) {
     size_t length = event->data.scalar.length;
     if (length >= KEY_BYTES)
@@ -86,7 +91,8 @@ static void read_scalar(struct reader *reader, const struct property *property, 
     char text[KEY_BYTES];
     struct error err;
     if (event->type != YAML_SCALAR_EVENT) {
-        complain(reader, event->start_mark, "%s: has %s where a single value is needed, such as %s", property->path,
+        complain(reader, event->start_mark, "%s: has %s where a single value is needed, such as %s",
+                 property->path,
                  event->type == YAML_SEQUENCE_START_EVENT  ? "a list"
                  : event->type == YAML_MAPPING_START_EVENT ? "settings below it"
                                                            : "an alias",
@@ -97,10 +103,13 @@ static void read_scalar(struct reader *reader, const struct property *property, 
     scalar_text(event, text);
     bool quoted = !event->data.scalar.plain_implicit;
     if (event->data.scalar.length == 0)
-        complain(reader, event->start_mark, "%s: has no value; give it one, such as %s, or take the line out", property->path,
+        complain(reader, event->start_mark,
+                 "%s: has no value; give it one, such as %s, or take the line out", property->path,
                  property->preset);
     else if (quoted && property->type != PROPERTY_NAME)
-        complain(reader, event->start_mark, "%s: `%s' is a text; write the number without quotes and tags", property->path, text);
+        complain(reader, event->start_mark,
+                 "%s: `%s' is a text; write the number without quotes and tags", property->path,
+                 text);
     else if (property_parse(property, index, text, reader->out, &err) != OK)
         complain(reader, event->start_mark, "%s", err.text);
 }
@@ -109,7 +118,8 @@ static void read_list(struct reader *reader, const struct property *property) {
     yaml_mark_t mark = reader->event.start_mark;
     uint32_t count = 0;
     if (reader->event.type != YAML_SEQUENCE_START_EVENT) {
-        complain(reader, mark, "%s: needs a list of %u values, such as %s", property->path, property->count, property->preset);
+        complain(reader, mark, "%s: needs a list of %u values, such as %s", property->path,
+                 property->count, property->preset);
         skip_node(reader);
         return;
     }
@@ -120,8 +130,8 @@ static void read_list(struct reader *reader, const struct property *property) {
             skip_node(reader);
     }
     if (!reader->broken && count != property->count)
-        complain(reader, mark, "%s: has %u values; it needs %u, such as %s", property->path, count, property->count,
-                 property->preset);
+        complain(reader, mark, "%s: has %u values; it needs %u, such as %s", property->path, count,
+                 property->count, property->preset);
 }
 
 static void read_value(struct reader *reader, const struct property *property) {
@@ -134,12 +144,14 @@ static void read_value(struct reader *reader, const struct property *property) {
 static bool is_section(const char *name) {
     size_t length = strlen(name);
     for (uint32_t i = 0; i < property_count; i++)
-        if (length > 0 && strncmp(properties[i].path, name, length) == 0 && properties[i].path[length] == '.')
+        if (length > 0 && strncmp(properties[i].path, name, length) == 0 &&
+            properties[i].path[length] == '.')
             return true;
     return false;
 }
 
-/* Reads the key (the current event) and moves to its value. False: the key was no use, the value is skipped. */
+/* Reads the key (the current event) and moves to its value. False: the key was no use, the value
+ * is skipped. */
 static bool read_key(struct reader *reader, char key[KEY_BYTES], yaml_mark_t *mark) {
     *mark = reader->event.start_mark;
     bool usable = reader->event.type == YAML_SCALAR_EVENT;
@@ -158,8 +170,8 @@ static bool read_key(struct reader *reader, char key[KEY_BYTES], yaml_mark_t *ma
 
 static void unknown_key(struct reader *reader, yaml_mark_t mark, const char *path) {
     const char *nearest = property_nearest(path);
-    complain(reader, mark, "%s: there is no such setting%s%s%s", path, nearest ? "; did you mean " : "", nearest ? nearest : "",
-             nearest ? "?" : "");
+    complain(reader, mark, "%s: there is no such setting%s%s%s", path,
+             nearest ? "; did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
     skip_node(reader);
 }
 
@@ -171,7 +183,8 @@ static void read_setting(struct reader *reader, yaml_mark_t mark, const char *pa
     }
     size_t index = (size_t)(property - properties);
     if (reader->seen[index]) {
-        complain(reader, mark, "%s: stands here a second time; the first is in line %zu", path, reader->marks[index].line + 1);
+        complain(reader, mark, "%s: stands here a second time; the first is in line %zu", path,
+                 reader->marks[index].line + 1);
         skip_node(reader);
         return;
     }
@@ -185,9 +198,11 @@ static void read_section(struct reader *reader, yaml_mark_t mark, const char *se
     yaml_mark_t key_mark;
     if (reader->event.type != YAML_MAPPING_START_EVENT) {
         /* `model:` with all of its lines commented out */
-        bool empty = reader->event.type == YAML_SCALAR_EVENT && reader->event.data.scalar.length == 0;
+        bool empty =
+            reader->event.type == YAML_SCALAR_EVENT && reader->event.data.scalar.length == 0;
         if (!empty)
-            complain(reader, mark, "%s: is a section; its settings stand indented below it", section);
+            complain(reader, mark, "%s: is a section; its settings stand indented below it",
+                     section);
         skip_node(reader);
         return;
     }
@@ -200,13 +215,15 @@ static void read_section(struct reader *reader, yaml_mark_t mark, const char *se
 }
 
 /* The section's name when it was opened before. */
-static void note_section(struct reader *reader, yaml_mark_t mark, const char *section, yaml_mark_t opened[PROPERTY_MAX]) {
+static void note_section(struct reader *reader, yaml_mark_t mark, const char *section,
+                         yaml_mark_t opened[PROPERTY_MAX]) {
     for (uint32_t i = 0; i < property_count; i++) {
         size_t length = strlen(section);
         if (strncmp(properties[i].path, section, length) != 0 || properties[i].path[length] != '.')
             continue;
         if (opened[i].line != SIZE_MAX)
-            complain(reader, mark, "%s: stands here a second time; the first is in line %zu", section, opened[i].line + 1);
+            complain(reader, mark, "%s: stands here a second time; the first is in line %zu",
+                     section, opened[i].line + 1);
         opened[i] = mark; /* the section's first property stands for it */
         return;
     }
@@ -224,7 +241,9 @@ static void read_root(struct reader *reader) {
             note_section(reader, mark, key, opened);
             read_section(reader, mark, key);
         } else if (strchr(key, '.') != NULL && property_named(key) != NULL) {
-            complain(reader, mark, "%s: write the part before the dot as a section, the rest indented below it", key);
+            complain(reader, mark,
+                     "%s: write the part before the dot as a section, the rest indented below it",
+                     key);
             skip_node(reader);
         } else {
             read_setting(reader, mark, key);
@@ -246,11 +265,12 @@ static void read_stream(struct reader *reader) {
         skip_node(reader);
     }
     if (next_event(reader) && next_event(reader) && reader->event.type != YAML_STREAM_END_EVENT)
-        complain(reader, reader->event.start_mark, "a second document begins here; the file must have one");
+        complain(reader, reader->event.start_mark,
+                 "a second document begins here; the file must have one");
 }
 
-enum status settings_decode(struct settings *out, struct bytes yaml, const char *name, settings_report report, void *self,
-                            struct error *err) {
+enum status settings_decode(struct settings *out, struct bytes yaml, const char *name,
+                            settings_report report, void *self, struct error *err) {
     struct settings decoded;
     struct reader reader = {.name = name, .out = &decoded, .report = report, .self = self};
     settings_default(&decoded);

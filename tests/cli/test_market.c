@@ -1,4 +1,5 @@
-/* The synthetic marketplace: the same seed gives the same events, and its structure is there to be learned. */
+/* The synthetic marketplace: the same seed gives the same events, and its structure is there to
+ * be learned. */
 #include "base/rng.h"
 #include "cli/market.h"
 #include <check.h>
@@ -9,7 +10,13 @@ static struct arena arena;
 static struct market *market;
 
 static struct market_config small(void) {
-    return (struct market_config){.items = 300, .users = 200, .events = 20000, .days = 10, .dims = 32, .seed = 5, .drift_at = -1};
+    return (struct market_config){.items = 300,
+                                  .users = 200,
+                                  .events = 20000,
+                                  .days = 10,
+                                  .dims = 32,
+                                  .seed = 5,
+                                  .drift_at = -1};
 }
 
 static void make(const struct market_config *config) {
@@ -19,7 +26,9 @@ static void make(const struct market_config *config) {
     ck_assert_msg(market_create(&market, config, &arena, &err) == OK, "%s", err.text);
 }
 
-static uint64_t hash_run(struct bytes run, uint64_t seed) { return hash64(run.data, run.len, seed); }
+static uint64_t hash_run(struct bytes run, uint64_t seed) {
+    return hash64(run.data, run.len, seed);
+}
 
 /* Of everything that is written to the topics. */
 static uint64_t hash_of_market(const struct market_config *config) {
@@ -30,13 +39,15 @@ static uint64_t hash_of_market(const struct market_config *config) {
         market_listing(market, i, &event);
         const struct listing *listing = &event.as.listing;
         hash = hash_run(listing->item_id, hash_run(listing->text, hash));
-        hash = hash64(listing->vector, listing->dims * sizeof(float), hash ^ (uint64_t)listing->event_time_ms);
+        hash = hash64(listing->vector, listing->dims * sizeof(float),
+                      hash ^ (uint64_t)listing->event_time_ms);
     }
     for (uint64_t i = 0; i < config->events; i++) {
         market_interaction(market, i, &event);
         const struct interaction *one = &event.as.interaction;
         hash = hash_run(one->item_id, hash_run(one->user_id, hash_run(one->request_id, hash)));
-        int64_t rest[] = {one->event_time_ms, one->action, one->has_label, (int64_t)one->label, one->position};
+        int64_t rest[] = {one->event_time_ms, one->action, one->has_label, (int64_t)one->label,
+                          one->position};
         hash = hash64(rest, sizeof rest, hash);
     }
     return hash;
@@ -71,7 +82,8 @@ START_TEST(order_and_listings) {
         const struct interaction *one = &event.as.interaction;
         uint32_t item = (uint32_t)atoi((const char *)one->item_id.data + 5);
         ck_assert_int_ge(one->event_time_ms, before_ms);
-        ck_assert_msg(listed_ms[item] < one->event_time_ms, "event %llu on an item not yet listed", (unsigned long long)i);
+        ck_assert_msg(listed_ms[item] < one->event_time_ms, "event %llu on an item not yet listed",
+                      (unsigned long long)i);
         before_ms = one->event_time_ms;
         on_new += item >= 180;
     }
@@ -128,7 +140,8 @@ START_TEST(clicks_follow_taste) {
 END_TEST
 
 /* Share of the events before and after the middle that are equal in two marketplaces. */
-static void compare_halves(const struct market_config *a, const struct market_config *b, double equal[2]) {
+static void compare_halves(const struct market_config *a, const struct market_config *b,
+                           double equal[2]) {
     static struct {
         char item[16];
         float label;
@@ -138,14 +151,16 @@ static void compare_halves(const struct market_config *a, const struct market_co
     make(a);
     for (uint64_t i = 0; i < a->events; i++) {
         market_interaction(market, i, &event);
-        memcpy(seen[i].item, event.as.interaction.item_id.data, event.as.interaction.item_id.len + 1);
+        memcpy(seen[i].item, event.as.interaction.item_id.data,
+               event.as.interaction.item_id.len + 1);
         seen[i].label = event.as.interaction.label;
     }
     make(b);
     for (uint64_t i = 0; i < b->events; i++) {
         market_interaction(market, i, &event);
-        same[2 * i >= b->events] += bytes_equal(event.as.interaction.item_id, bytes_text(seen[i].item)) &&
-                                    event.as.interaction.label == seen[i].label;
+        same[2 * i >= b->events] +=
+            bytes_equal(event.as.interaction.item_id, bytes_text(seen[i].item)) &&
+            event.as.interaction.label == seen[i].label;
     }
     for (int half = 0; half < 2; half++)
         equal[half] = 2 * (double)same[half] / (double)a->events;
@@ -192,7 +207,13 @@ START_TEST(labels_are_told_in_three_ways) {
 END_TEST
 
 START_TEST(smallest_marketplace) {
-    struct market_config config = {.items = 1, .users = 1, .events = 1, .days = 1, .dims = 1, .drift_at = 0, .drift_strength = 0.01};
+    struct market_config config = {.items = 1,
+                                   .users = 1,
+                                   .events = 1,
+                                   .days = 1,
+                                   .dims = 1,
+                                   .drift_at = 0,
+                                   .drift_strength = 0.01};
     struct event event;
     make(&config);
     market_listing(market, 0, &event);

@@ -1,4 +1,5 @@
-/* Settings: the table documents itself, a file's errors are all found with line and column, and text reads back. */
+/* Settings: the table documents itself, a file's errors are all found with line and column, and
+ * text reads back. */
 #include "base/file.h"
 #include "base/rng.h"
 #include "cli/nearest.h"
@@ -65,7 +66,8 @@ START_TEST(every_setting_is_documented) {
     settings_default(&settings);
     for (uint32_t i = 0; i < property_count; i++) {
         const struct property *property = &properties[i];
-        ck_assert_msg(strlen(property->doc) > 10 && property->doc[strlen(property->doc) - 1] == '.', "%s: doc", property->path);
+        ck_assert_msg(strlen(property->doc) > 10 && property->doc[strlen(property->doc) - 1] == '.',
+                      "%s: doc", property->path);
         ck_assert_ptr_eq(property_named(property->path), property);
         ck_assert(strlen(property->path) < 64 && strchr(property->path, '|') == NULL);
         ck_assert(property->count >= 1 && property->count <= PROPERTY_VALUES_MAX);
@@ -73,7 +75,8 @@ START_TEST(every_setting_is_documented) {
         property_format(property, &settings, value);
         ck_assert_str_eq(value, property->preset);
         for (uint32_t j = 0; j < i; j++)
-            ck_assert_msg(properties[j].offset != property->offset, "%s and %s share a place", properties[j].path, property->path);
+            ck_assert_msg(properties[j].offset != property->offset, "%s and %s share a place",
+                          properties[j].path, property->path);
     }
 }
 END_TEST
@@ -85,9 +88,11 @@ START_TEST(manual_is_the_document) {
     struct error err;
     settings_manual(add_text, &manual);
     ck_assert_int_eq(arena_reserve(&arena, "manual", 1 << 20, &err), OK);
-    ck_assert_msg(file_load("../docs/CONFIGURATION.md", &arena, 1 << 19, &document, &err) == OK, "%s", err.text);
-    ck_assert_msg(bytes_equal(document, bytes_text(manual.bytes)),
-                  "docs/CONFIGURATION.md is out of date: coldstream check --manual > docs/CONFIGURATION.md");
+    ck_assert_msg(file_load("../docs/CONFIGURATION.md", &arena, 1 << 19, &document, &err) == OK,
+                  "%s", err.text);
+    ck_assert_msg(
+        bytes_equal(document, bytes_text(manual.bytes)),
+        "docs/CONFIGURATION.md is out of date: coldstream check --manual > docs/CONFIGURATION.md");
     arena_release(&arena);
 }
 END_TEST
@@ -97,7 +102,8 @@ START_TEST(shipped_file_names_defaults) {
     struct error err;
     char a[TEXT_BYTES], b[TEXT_BYTES];
     found = (struct text){.lines = 0};
-    ck_assert_msg(settings_read(&read, "../conf/replay.yaml", add_line, &found, &err) == OK, "%s", found.bytes);
+    ck_assert_msg(settings_read(&read, "../conf/replay.yaml", add_line, &found, &err) == OK, "%s",
+                  found.bytes);
     settings_default(&preset);
     settings_text(&read, a, sizeof a);
     settings_text(&preset, b, sizeof b);
@@ -109,9 +115,12 @@ START_TEST(file_sets_values) {
     struct settings settings;
     struct error err;
     ck_assert_msg(decode(&settings,
-                         "# comment\nseed: 7\nmodel:\n  variant: id+content\n  hidden: [128, 64]\n  rate_rows: 2e-1\n"
-                         "labels: {negatives_popular: 0.25, ahead_ms: 5}\nparking:\n  policy: \"set-aside\"\nepoch:\n",
-                         &err) == OK, "%s", found.bytes);
+                         "# comment\nseed: 7\nmodel:\n  variant: id+content\n  hidden: [128, 64]\n "
+                         " rate_rows: 2e-1\n"
+                         "labels: {negatives_popular: 0.25, ahead_ms: 5}\nparking:\n  policy: "
+                         "\"set-aside\"\nepoch:\n",
+                         &err) == OK,
+                  "%s", found.bytes);
     ck_assert_uint_eq(settings.seed, 7);
     ck_assert_int_eq(settings.variant, VARIANT_ID_CONTENT);
     ck_assert_uint_eq(settings.hidden[0], 128);
@@ -127,54 +136,63 @@ START_TEST(file_sets_values) {
 END_TEST
 
 START_TEST(all_errors_are_reported) {
-    expect_errors("sede: 3\n"
-                  "model:\n"
-                  "  widht: 3\n"
-                  "  width: 3x\n"
-                  "  width: 9999\n"
-                  "  batch: 9999\n"
-                  "  hidden: [1, 2, 3]\n"
-                  "  variant: id+sidd\n"
-                  "  rate_rows: \"0.1\"\n"
-                  "  history: {a: [b, {c: d}]}\n"
-                  "content:\n"
-                  "  title_bytes: 97\n"
-                  "  dims:\n"
-                  "model: 3\n"
-                  "model.width: 3\n",
-                  "t:1:1: sede: there is no such setting; did you mean seed?\n"
-                  "t:3:3: model.widht: there is no such setting; did you mean model.width?\n"
-                  "t:4:10: model.width: `3x' is not a whole number; possible is 4 to 512\n"
-                  "t:5:3: model.width: stands here a second time; the first is in line 4\n"
-                  "t:6:10: model.batch: 9999 is out of range; possible is 1 to 8192\n"
-                  "t:7:11: model.hidden: has 3 values; it needs 2, such as [64, 32]\n"
-                  "t:8:12: model.variant: `id+sidd' is not one of id, id+content, id+sid; did you mean id+sid?\n"
-                  "t:9:14: model.rate_rows: `0.1' is a text; write the number without quotes and tags\n"
-                  "t:10:12: model.history: has settings below it where a single value is needed, such as 30\n"
-                  "t:12:16: content.title_bytes: 97 is not a multiple of 4\n"
-                  "t:13:8: content.dims: has no value; give it one, such as 0, or take the line out\n"
-                  "t:14:1: model: stands here a second time; the first is in line 2\n"
-                  "t:14:1: model: is a section; its settings stand indented below it\n"
-                  "t:15:1: model.width: write the part before the dot as a section, the rest indented below it\n");
+    expect_errors(
+        "sede: 3\n"
+        "model:\n"
+        "  widht: 3\n"
+        "  width: 3x\n"
+        "  width: 9999\n"
+        "  batch: 9999\n"
+        "  hidden: [1, 2, 3]\n"
+        "  variant: id+sidd\n"
+        "  rate_rows: \"0.1\"\n"
+        "  history: {a: [b, {c: d}]}\n"
+        "content:\n"
+        "  title_bytes: 97\n"
+        "  dims:\n"
+        "model: 3\n"
+        "model.width: 3\n",
+        "t:1:1: sede: there is no such setting; did you mean seed?\n"
+        "t:3:3: model.widht: there is no such setting; did you mean model.width?\n"
+        "t:4:10: model.width: `3x' is not a whole number; possible is 4 to 512\n"
+        "t:5:3: model.width: stands here a second time; the first is in line 4\n"
+        "t:6:10: model.batch: 9999 is out of range; possible is 1 to 8192\n"
+        "t:7:11: model.hidden: has 3 values; it needs 2, such as [64, 32]\n"
+        "t:8:12: model.variant: `id+sidd' is not one of id, id+content, id+sid; did you mean "
+        "id+sid?\n"
+        "t:9:14: model.rate_rows: `0.1' is a text; write the number without quotes and tags\n"
+        "t:10:12: model.history: has settings below it where a single value is needed, such as 30\n"
+        "t:12:16: content.title_bytes: 97 is not a multiple of 4\n"
+        "t:13:8: content.dims: has no value; give it one, such as 0, or take the line out\n"
+        "t:14:1: model: stands here a second time; the first is in line 2\n"
+        "t:14:1: model: is a section; its settings stand indented below it\n"
+        "t:15:1: model.width: write the part before the dot as a section, the rest indented below "
+        "it\n");
 }
 END_TEST
 
 START_TEST(broken_text_ends_the_list) {
-    expect_errors("sed: 1\nmodel: [1\n",
-                  "t:1:1: sed: there is no such setting; did you mean seed?\n"
-                  "t:2:1: model: is a section; its settings stand indented below it\n"
-                  "t:3:1: not YAML: while parsing a flow sequence, did not find expected ',' or ']'\n");
+    expect_errors(
+        "sed: 1\nmodel: [1\n",
+        "t:1:1: sed: there is no such setting; did you mean seed?\n"
+        "t:2:1: model: is a section; its settings stand indented below it\n"
+        "t:3:1: not YAML: while parsing a flow sequence, did not find expected ',' or ']'\n");
     expect_errors("- a\n- b\n", "t:1:1: the file must be sections of `key: value'\n");
-    expect_errors("seed: 1\n---\nseed: 2\n", "t:2:1: a second document begins here; the file must have one\n");
+    expect_errors("seed: 1\n---\nseed: 2\n",
+                  "t:2:1: a second document begins here; the file must have one\n");
     expect_errors("? [a, b]\n: 3\n", "t:1:3: a key must be a plain word\n");
-    expect_errors("seed: *x\n", "t:1:7: seed: has an alias where a single value is needed, such as 0\n");
-    expect_errors("seed: \xff\n", "t:1:1: not a text file: invalid leading UTF-8 octet at byte 6\n");
+    expect_errors("seed: *x\n",
+                  "t:1:7: seed: has an alias where a single value is needed, such as 0\n");
+    expect_errors("seed: \xff\n",
+                  "t:1:1: not a text file: invalid leading UTF-8 octet at byte 6\n");
 }
 END_TEST
 
 START_TEST(numbers_are_strict) {
-    static const char *const whole[] = {"3x", "0x10", "1e3", "1_000", "1.0", " ", "--1", "+1", "9223372036854775808", "-1"};
-    static const char *const decimal[] = {"x", "inf", "nan", "0x1p3", "1e999", ".", "1,5", "-0.1", "e5"};
+    static const char *const whole[] = {
+        "3x", "0x10", "1e3", "1_000", "1.0", " ", "--1", "+1", "9223372036854775808", "-1"};
+    static const char *const decimal[] = {"x", "inf", "nan",  "0x1p3", "1e999",
+                                          ".", "1,5", "-0.1", "e5"};
     char text[64];
     struct settings settings;
     struct error err;
@@ -200,14 +218,18 @@ START_TEST(set_checks_as_the_file_does) {
     ck_assert_uint_eq(settings.books[4], 128);
     ck_assert_int_eq(settings_set(&settings, "tokenizer.books=[16, 8, 4, 2, 2]", &err), OK);
     ck_assert_uint_eq(settings.books[0], 16);
-    expect_set_error("model.widht=3", "model.widht: there is no such setting; did you mean model.width?");
-    expect_set_error("nonsense", "`nonsense' is not a setting; write key=value, such as model.variant=id");
+    expect_set_error("model.widht=3",
+                     "model.widht: there is no such setting; did you mean model.width?");
+    expect_set_error("nonsense",
+                     "`nonsense' is not a setting; write key=value, such as model.variant=id");
     expect_set_error("model.hidden=64", "model.hidden: has 1 values; it needs 2, such as [64, 32]");
     expect_set_error("tokenizer.z_dims=63", "tokenizer.z_dims: 63 is not a multiple of 2");
     expect_set_error("tokenizer.books=65536,65536,2,2,2",
-                     "tokenizer.books: the first two multiplied are the rows of a table: 4294967296 of them; possible is 16777216");
+                     "tokenizer.books: the first two multiplied are the rows of a table: "
+                     "4294967296 of them; possible is 16777216");
     expect_errors("tokenizer:\n  books: [8192, 4096, 2, 2, 2]\n",
-                  "t:2:3: tokenizer.books: the first two multiplied are the rows of a table: 33554432 of them; possible is 16777216\n");
+                  "t:2:3: tokenizer.books: the first two multiplied are the rows of a table: "
+                  "33554432 of them; possible is 16777216\n");
 }
 END_TEST
 
@@ -225,14 +247,16 @@ static void random_value(const struct property *property, struct rng *rng, char 
         double value = property->min + (property->max - property->min) * (double)rng_unit(rng);
         const char *comma = i ? "," : "";
         if (property->type == PROPERTY_F32 || property->type == PROPERTY_F64) {
-            used += (size_t)snprintf(out + used, size - used, "%s%.*g", comma, 1 + (int)rng_below(rng, 17), value);
+            used += (size_t)snprintf(out + used, size - used, "%s%.*g", comma,
+                                     1 + (int)rng_below(rng, 17), value);
             continue;
         }
         uint64_t whole = (uint64_t)value;
         if (strcmp(property->path, "tokenizer.books") == 0)
             whole = 2 + whole % 4000;
         whole -= property->step ? whole % property->step : 0;
-        used += (size_t)snprintf(out + used, size - used, "%s%llu", comma, (unsigned long long)whole);
+        used +=
+            (size_t)snprintf(out + used, size - used, "%s%llu", comma, (unsigned long long)whole);
     }
 }
 
@@ -249,16 +273,17 @@ START_TEST(text_reads_back) {
             snprintf(assignment, sizeof assignment, "%s=%s", properties[i].path, value);
             /* a rounded decimal may leave the range: then the value before stays */
             enum status status = settings_set(&settings, assignment, &err);
-            ck_assert_msg(status == OK || strstr(err.text, "out of range") != NULL, "%s: %s", assignment, err.text);
+            ck_assert_msg(status == OK || strstr(err.text, "out of range") != NULL, "%s: %s",
+                          assignment, err.text);
         }
         size_t length = settings_text(&settings, text, sizeof text);
         ck_assert_uint_eq(length, strlen(text));
-        ck_assert_msg(decode(&back, text, &err) == OK, "%s\nCOLDSTREAM_SEED=%llu test_settings", found.bytes,
-                      (unsigned long long)seed);
+        ck_assert_msg(decode(&back, text, &err) == OK, "%s\nCOLDSTREAM_SEED=%llu test_settings",
+                      found.bytes, (unsigned long long)seed);
         settings_text(&back, again, sizeof again);
         ck_assert_msg(strcmp(text, again) == 0 && memcmp(&back, &settings, sizeof back) == 0,
-                      "round %llu differs; rerun: COLDSTREAM_SEED=%llu test_settings", (unsigned long long)round,
-                      (unsigned long long)seed);
+                      "round %llu differs; rerun: COLDSTREAM_SEED=%llu test_settings",
+                      (unsigned long long)round, (unsigned long long)seed);
     }
 }
 END_TEST

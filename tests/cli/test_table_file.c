@@ -1,4 +1,5 @@
-/* CSV and TSV files, plain and gzip, good and malformed; .npy files; the index of ids; the counter of requests. */
+/* CSV and TSV files, plain and gzip, good and malformed; .npy files; the index of ids; the
+ * counter of requests. */
 #include "cli/id_index.h"
 #include "cli/npy_file.h"
 #include "cli/request_counter.h"
@@ -52,12 +53,13 @@ static void read_all(const char *content, bool gzip, char *out, size_t size) {
             char expected[700];
             snprintf(expected, sizeof expected, "%s:%llu: ", path, (unsigned long long)file.line);
             ck_assert_msg(strncmp(err.text, expected, strlen(expected)) == 0, "%s", err.text);
-            used += (size_t)snprintf(out + used, size - used, "(%llu)", (unsigned long long)file.line);
+            used +=
+                (size_t)snprintf(out + used, size - used, "(%llu)", (unsigned long long)file.line);
             continue;
         }
         for (uint32_t i = 0; i < file.column_count; i++)
-            used += (size_t)snprintf(out + used, size - used, "%s%.*s", i ? "|" : "[", (int)file.fields[i].len,
-                                     (const char *)file.fields[i].data);
+            used += (size_t)snprintf(out + used, size - used, "%s%.*s", i ? "|" : "[",
+                                     (int)file.fields[i].len, (const char *)file.fields[i].data);
         used += (size_t)snprintf(out + used, size - used, "]");
     }
     table_file_close(&file);
@@ -77,9 +79,12 @@ START_TEST(fields_and_quotes) {
     expect_records("a,b\n1,2\n", "[1|2]");
     expect_records("a,b\n1,2", "[1|2]");
     expect_records("a,b\r\n1,2\r\n\r\n3,\r\n,\r\n", "[1|2][3|][|]");
-    expect_records("\xef\xbb\xbf" "a,b\n\"x, \"\"y\"\"\",\"\"\n", "[x, \"y\"|]");
+    expect_records("\xef\xbb\xbf"
+                   "a,b\n\"x, \"\"y\"\"\",\"\"\n",
+                   "[x, \"y\"|]");
     expect_records("a,b\n\"two\nlines\",2\n3,4\n", "[two\nlines|2][3|4]");
-    expect_records("a\tb\n\"RECORD 7\"\" SINGLE\"\t1\nsay \"hi\"\t2\n", "[RECORD 7\" SINGLE|1][say \"hi\"|2]");
+    expect_records("a\tb\n\"RECORD 7\"\" SINGLE\"\t1\nsay \"hi\"\t2\n",
+                   "[RECORD 7\" SINGLE|1][say \"hi\"|2]");
     expect_records("a\tb,c\n1,5\t2\n", "[1,5|2]");
 }
 END_TEST
@@ -156,7 +161,8 @@ START_TEST(npy_rows) {
     struct npy_file file;
     struct error err;
     float row[3];
-    const char *path = put_npy("{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }   \n", 6);
+    const char *path =
+        put_npy("{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }   \n", 6);
     ck_assert_msg(npy_file_open(&file, path, 16, &err) == OK, "%s", err.text);
     ck_assert_uint_eq(file.rows, 2);
     ck_assert_uint_eq(file.columns, 3);
@@ -176,7 +182,8 @@ START_TEST(npy_refusals) {
         {"{'descr': '<f4', 'fortran_order': False, 'shape': (6,), }", "no matrix"},
         {"{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3, 4), }", "no matrix"},
         {"{'descr': '<f4', 'fortran_order': False, 'shape': (3, 3), }", "ends before"},
-        {"{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999, 3), }", "ends before"},
+        {"{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999, 3), }",
+         "ends before"},
         {"{'descr': '<f4', 'fortran_order': False, 'shape': (1, 17), }", "1 to 16"},
         {"", "not float32"},
     };
@@ -202,7 +209,8 @@ START_TEST(ids_are_found) {
     ck_assert(id_index_find(&index, bytes_text("abc"), &row) && row == 1);
     ck_assert(id_index_find(&index, bytes_text("ab"), &row) && row == 3);
     ck_assert(id_index_find(&index, bytes_text("b"), &row) && row == 0);
-    ck_assert(!id_index_find(&index, bytes_text("c"), &row) && !id_index_find(&index, bytes_text(""), &row));
+    ck_assert(!id_index_find(&index, bytes_text("c"), &row) &&
+              !id_index_find(&index, bytes_text(""), &row));
     put_file("ids", "a\nb\na\n", 6, false);
     ck_assert_int_eq(id_index_load(&index, path, &arena, 1024, &err), FATAL);
     ck_assert_msg(strstr(err.text, "ids:3: repeats the item of line 1") != NULL, "%s", err.text);
@@ -222,7 +230,8 @@ START_TEST(requests_are_counted) {
     for (int32_t round = 0; round < 3; round++)
         for (uint32_t i = 0; i < 20000; i++) {
             size_t length = (size_t)snprintf(request, sizeof request, "r%u", i);
-            ck_assert_int_eq(request_counter_next(&counter, bytes_of(request, length), &place, &err), OK);
+            ck_assert_int_eq(
+                request_counter_next(&counter, bytes_of(request, length), &place, &err), OK);
             ck_assert_int_eq(place, round);
         }
 }

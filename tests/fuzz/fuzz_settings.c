@@ -1,4 +1,5 @@
-/* Any bytes as a configuration file: no crash, every error counted, and what is accepted reads back to the same. */
+/* Any bytes as a configuration file: no crash, every error counted, and what is accepted reads
+ * back to the same. */
 #include "cli/settings.h"
 #include <string.h>
 
@@ -14,7 +15,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct error err;
     char text[16384], again[16384];
     uint32_t errors = 0;
-    enum status status = settings_decode(&settings, bytes_of(data, size), "fuzz", count_error, &errors, &err);
+    enum status status =
+        settings_decode(&settings, bytes_of(data, size), "fuzz", count_error, &errors, &err);
     ASSERT((status == OK) == (errors == 0));
     if (status != OK)
         return 0;
