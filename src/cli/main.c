@@ -2,6 +2,7 @@
 #include "base/error.h"
 #include "cli/commands.h"
 #include "cli/nearest.h"
+#include "math/blas_core.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -14,9 +15,9 @@ struct command {
 };
 
 static const struct command commands[] = {
-#ifdef COLDSTREAM_REPLAY
+    {"generate", cmd_generate, "a synthetic marketplace with known structure, as recorded topics"},
+    {"import", cmd_import, "a public data set -> recorded topics"},
     {"replay", cmd_replay, "the stage on recorded topics; no broker"},
-#endif
     {"check", cmd_check, "every error in a configuration file, with line and column"},
 };
 static const uint32_t command_count = (uint32_t)(sizeof commands / sizeof commands[0]);
@@ -36,7 +37,8 @@ static const char help_tail[] =
     "\n"
     "`coldstream COMMAND --help' lists a command's options; docs/CONFIGURATION.md every setting.\n"
     "The answer goes to stdout, progress and errors to stderr.\n"
-    "Exit codes: 0 done, 64 usage, 65 bad data, 66 no input, 70 internal, 73 cannot create, 74 I/O,\n"
+    "Exit codes: 0 done, 64 usage, 65 bad data, 66 no input, 70 internal, 73 cannot create, 74 "
+    "I/O,\n"
     "75 try again, 78 configuration.\n";
 
 static int help(FILE *out) {
@@ -87,10 +89,14 @@ static int dispatch(int argc, char **argv) {
     return unknown(word);
 }
 
+static bool computes(int argc, char **argv) { return argc > 1 && strcmp(argv[1], "replay") == 0; }
+
 int main(int argc, char **argv) {
     /* a reader that goes away is an error of write(), not a signal */
     signal(SIGPIPE, SIG_IGN);
-    int code = dispatch(argc, argv);
+    struct error err;
+    /* Must come first: it executes the program again, with the arguments as they came. */
+    int code = computes(argc, argv) && blas_core_reexec(argv, &err) != OK ? command_fail(&err) : dispatch(argc, argv);
     if (fflush(stdout) != 0 || ferror(stdout)) {
         if (errno != EPIPE)
             fprintf(stderr, "coldstream: cannot write to standard output: %s\n", strerror(errno));

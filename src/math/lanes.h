@@ -1,5 +1,6 @@
-/* Eight floats at once, in the compilers' own vector types: one AVX register, or two SSE ones. For the kernels of math
- * only. Each lane is computed like a single float (no fused multiply-add), so results do not depend on the CPU. */
+/* Eight floats at once, in the compilers' own vector types: one AVX register, or two SSE ones. For
+ * the kernels of math only. Each lane is computed like a single float (no fused multiply-add), so
+ * results do not depend on the CPU. */
 #ifndef MATH_LANES_H
 #define MATH_LANES_H
 
@@ -8,7 +9,8 @@
 #define LANES 8
 
 typedef float lanes __attribute__((vector_size(LANES * sizeof(float))));
-typedef float lanes_unaligned __attribute__((vector_size(LANES * sizeof(float)), aligned(4), may_alias));
+typedef float lanes_unaligned
+    __attribute__((vector_size(LANES * sizeof(float)), aligned(4), may_alias));
 
 /* Macros: a function that takes a vector has another calling convention on each CPU. */
 #define LANES_LOAD(from) (*(const lanes_unaligned *)(from))

@@ -6,7 +6,8 @@
 #include <math.h>
 #include <string.h>
 
-void normalise_forward(size_t n, size_t d, float epsilon, const float *x, float *unit, float *inverse) {
+void normalise_forward(size_t n, size_t d, float epsilon, const float *x, float *unit,
+                       float *inverse) {
     memset(unit, 0, n * d * sizeof *unit);
     for (size_t i = 0; i < n; i++) {
         const float *row = x + i * d;
@@ -15,7 +16,8 @@ void normalise_forward(size_t n, size_t d, float epsilon, const float *x, float 
     }
 }
 
-void normalise_backward(size_t n, size_t d, const float *unit, const float *inverse, const float *dunit, float *dx) {
+void normalise_backward(size_t n, size_t d, const float *unit, const float *inverse,
+                        const float *dunit, float *dx) {
     for (size_t i = 0; i < n; i++) {
         const float *u = unit + i * d, *du = dunit + i * d;
         vector_add_scaled(d, inverse[i], du, dx + i * d);
@@ -62,7 +64,8 @@ void attention_forward(const struct attention *a, float *out, size_t ldout) {
     matmul(n, d, h, a->weights, stride, a->value, d, out, ldout);
 }
 
-void attention_backward(const struct attention *a, const float *dout, const struct attention_gradients *g) {
+void attention_backward(const struct attention *a, const float *dout,
+                        const struct attention_gradients *g) {
     size_t n = a->queries, h = a->items, d = a->width, stride = attention_stride(h);
     if (h == 0) {
         memset(g->query, 0, n * d * sizeof *g->query);
@@ -71,7 +74,8 @@ void attention_backward(const struct attention *a, const float *dout, const stru
     if (h < stride)
         memset(a->scratch, 0, d * stride * sizeof *a->scratch);
     transpose(h, d, a->value, d, a->scratch, stride);
-    matmul(n, stride, d, dout, d, a->scratch, stride, g->scores, stride); /* gradients of the weights */
+    matmul(n, stride, d, dout, d, a->scratch, stride, g->scores,
+           stride); /* gradients of the weights */
     for (size_t i = 0; i < n; i++) {
         const float *weights = a->weights + i * stride;
         float *dscores = g->scores + i * stride;
@@ -91,8 +95,8 @@ void fuse_forward(size_t n, size_t d, const float *rows, const float *block, flo
     matmul(n, d, d, rows, d, block, d, out, d);
 }
 
-void fuse_backward(size_t n, size_t d, const float *rows, const float *block, const float *dout, float *scratch,
-                   float *drows, float *dblock) {
+void fuse_backward(size_t n, size_t d, const float *rows, const float *block, const float *dout,
+                   float *scratch, float *drows, float *dblock) {
     transpose(d, d, block, d, scratch, d);
     matmul(n, d, d, dout, d, scratch, d, drows, d);
     matmul_transposed_add(d, d, n, rows, d, dout, d, dblock, d);
@@ -109,8 +113,8 @@ static SIMD_CLONES void relu_backward(size_t count, const float *x, float *dx) {
 }
 
 /* out [n, outputs] = relu(x w + b) */
-static void dense_forward(size_t n, size_t inputs, size_t ldx, size_t outputs, const float *x, const float *w,
-                          const float *b, float *out) {
+static void dense_forward(size_t n, size_t inputs, size_t ldx, size_t outputs, const float *x,
+                          const float *w, const float *b, float *out) {
     for (size_t i = 0; i < n; i++)
         memcpy(out + i * outputs, b, outputs * sizeof *out);
     matmul_add(n, outputs, inputs, x, ldx, w, outputs, out, outputs);
@@ -122,16 +126,20 @@ static void add_rows(size_t n, size_t width, const float *rows, float *sum) {
         vector_add(width, rows + i * width, sum);
 }
 
-void dnn_forward(const struct dnn *dnn, size_t n, const float *x, float *const hidden[2], float *logits) {
+void dnn_forward(const struct dnn *dnn, size_t n, const float *x, float *const hidden[2],
+                 float *logits) {
     dense_forward(n, dnn->inputs, dnn->stride, dnn->hidden[0], x, dnn->w1, dnn->b1, hidden[0]);
-    dense_forward(n, dnn->hidden[0], dnn->hidden[0], dnn->hidden[1], hidden[0], dnn->w2, dnn->b2, hidden[1]);
+    dense_forward(n, dnn->hidden[0], dnn->hidden[0], dnn->hidden[1], hidden[0], dnn->w2, dnn->b2,
+                  hidden[1]);
     for (size_t i = 0; i < n; i++)
-        logits[i] = vector_dot(dnn->hidden[1], hidden[1] + i * dnn->hidden[1], dnn->w3) + dnn->b3[0];
+        logits[i] =
+            vector_dot(dnn->hidden[1], hidden[1] + i * dnn->hidden[1], dnn->w3) + dnn->b3[0];
 }
 
-void dnn_backward(const struct dnn *dnn, size_t n, const float *x, float *const hidden[2], const float *dlogits,
-                  const struct dnn_gradients *g) {
-    size_t inputs = dnn->inputs, stride = dnn->stride, first = dnn->hidden[0], second = dnn->hidden[1];
+void dnn_backward(const struct dnn *dnn, size_t n, const float *x, float *const hidden[2],
+                  const float *dlogits, const struct dnn_gradients *g) {
+    size_t inputs = dnn->inputs, stride = dnn->stride, first = dnn->hidden[0],
+           second = dnn->hidden[1];
     float *dfirst = g->hidden[0], *dsecond = g->hidden[1];
     memset(dsecond, 0, n * second * sizeof *dsecond);
     for (size_t i = 0; i < n; i++) {

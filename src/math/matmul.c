@@ -15,23 +15,24 @@ struct left {
 #define INLINE static inline __attribute__((always_inline))
 #define EACH_ROW(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5)
 
-/* Six rows by two registers of columns: twelve running sums, two registers for b and one for a just fit the sixteen
- * that AVX2 has. */
-INLINE void block_wide(size_t k, struct left a, const float *b, size_t ldb, bool add, float *c, size_t ldc) {
-#define LOAD_C(i)                                                                                              \
-    lanes low##i = {0}, high##i = {0};                                                                         \
-    if (add) {                                                                                                 \
-        low##i = LANES_LOAD(c + i * ldc);                                                                      \
-        high##i = LANES_LOAD(c + i * ldc + LANES);                                                             \
+/* Six rows by two registers of columns: twelve running sums, two registers for b and one for a just
+ * fit the sixteen that AVX2 has. */
+INLINE void block_wide(size_t k, struct left a, const float *b, size_t ldb, bool add, float *c,
+                       size_t ldc) {
+#define LOAD_C(i)                                                                                  \
+    lanes low##i = {0}, high##i = {0};                                                             \
+    if (add) {                                                                                     \
+        low##i = LANES_LOAD(c + i * ldc);                                                          \
+        high##i = LANES_LOAD(c + i * ldc + LANES);                                                 \
     }
-#define ADD_PRODUCT(i)                                                                                         \
-    {                                                                                                          \
-        lanes x = LANES_OF(column[i * a.row_stride]);                                                          \
-        low##i += x * b_low;                                                                                   \
-        high##i += x * b_high;                                                                                 \
+#define ADD_PRODUCT(i)                                                                             \
+    {                                                                                              \
+        lanes x = LANES_OF(column[i * a.row_stride]);                                              \
+        low##i += x * b_low;                                                                       \
+        high##i += x * b_high;                                                                     \
     }
-#define STORE_C(i)                                                                                             \
-    LANES_STORE(c + i * ldc, low##i);                                                                          \
+#define STORE_C(i)                                                                                 \
+    LANES_STORE(c + i * ldc, low##i);                                                              \
     LANES_STORE(c + i * ldc + LANES, high##i);
 
     EACH_ROW(LOAD_C)
@@ -81,8 +82,8 @@ INLINE struct left left_row(struct left a, size_t i) {
     return a;
 }
 
-INLINE void product(size_t m, size_t n, size_t k, struct left a, const float *b, size_t ldb, bool add, float *c,
-                    size_t ldc) {
+INLINE void product(size_t m, size_t n, size_t k, struct left a, const float *b, size_t ldb,
+                    bool add, float *c, size_t ldc) {
     size_t j = 0;
     for (; j + BLOCK_COLUMNS <= n; j += BLOCK_COLUMNS) {
         size_t i = 0;
@@ -99,22 +100,23 @@ INLINE void product(size_t m, size_t n, size_t k, struct left a, const float *b,
             c[i * ldc + j] = element(k, left_row(a, i), b + j, ldb, add ? c[i * ldc + j] : 0.0f);
 }
 
-SIMD_CLONES void matmul(size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b, size_t ldb, float *c,
-                        size_t ldc) {
+SIMD_CLONES void matmul(size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b,
+                        size_t ldb, float *c, size_t ldc) {
     product(m, n, k, (struct left){a, lda, 1}, b, ldb, false, c, ldc);
 }
 
-SIMD_CLONES void matmul_add(size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b, size_t ldb,
-                            float *c, size_t ldc) {
+SIMD_CLONES void matmul_add(size_t m, size_t n, size_t k, const float *a, size_t lda,
+                            const float *b, size_t ldb, float *c, size_t ldc) {
     product(m, n, k, (struct left){a, lda, 1}, b, ldb, true, c, ldc);
 }
 
-SIMD_CLONES void matmul_transposed_add(size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b,
-                                       size_t ldb, float *c, size_t ldc) {
+SIMD_CLONES void matmul_transposed_add(size_t m, size_t n, size_t k, const float *a, size_t lda,
+                                       const float *b, size_t ldb, float *c, size_t ldc) {
     product(m, n, k, (struct left){a, 1, lda}, b, ldb, true, c, ldc);
 }
 
-SIMD_CLONES void transpose(size_t m, size_t n, const float *a, size_t lda, float *out, size_t ldout) {
+SIMD_CLONES void transpose(size_t m, size_t n, const float *a, size_t lda, float *out,
+                           size_t ldout) {
     for (size_t i = 0; i < m; i++)
         for (size_t j = 0; j < n; j++)
             out[j * ldout + i] = a[i * lda + j];

@@ -10,7 +10,7 @@
 #include <immintrin.h>
 #endif
 
-enum { LANES = 32, ROWS = 6, PANEL = 64, GROUP = 4 };
+enum { LANES = 32, ROWS = 6, PANEL = 64, GROUP = 4, BLOCK = 64 };
 
 SIMD_CLONES
 float squared_distance(const float *a, const float *b, uint32_t dims) {
@@ -26,14 +26,6 @@ float squared_distance(const float *a, const float *b, uint32_t dims) {
             lane[j] += lane[j + half];
     return lane[0];
 }
-
-/* What rounding a vector to 8 bits kept and lost. */
-struct rounded {
-    float scale;     /* the vector is about scale * q */
-    double norm;     /* at least |v|, by a little */
-    double rounding; /* at least |v - scale * q|, by a little */
-    int32_t sum;     /* of q */
-};
 
 SIMD_CLONES
 static float largest_entry(const float *v, uint32_t dims) {
@@ -67,7 +59,7 @@ static int32_t round_to_8_bits(const float *restrict v, uint32_t dims, float sca
     return sum;
 }
 
-/* Squared norms of v, and of what scale * q leaves of it. */
+/* Squared norms of a block of v, and of what scale * q leaves of it. */
 SIMD_CLONES
 static void squared_norms(const float *restrict v, uint32_t dims, float scale,
                           const int8_t *restrict q, float out[2]) {
@@ -84,23 +76,46 @@ static void squared_norms(const float *restrict v, uint32_t dims, float scale,
         norm[i - whole] += v[i] * v[i];
         lost[i - whole] += rest * rest;
     }
-    for (uint32_t j = 1; j < LANES; j++) {
-        norm[0] += norm[j];
-        lost[0] += lost[j];
-    }
+    for (uint32_t half = LANES / 2; half > 0; half /= 2)
+        for (uint32_t j = 0; j < half; j++) {
+            norm[j] += norm[j + half];
+            lost[j] += lost[j + half];
+        }
     out[0] = norm[0];
     out[1] = lost[0];
 }
 
-/* The norms are taken in float, so they are made a little larger: 2^-9 is more than its rounding,
- * (dims / 32 + 34) * 2^-24, the product scale * q was off by 2^-24 of |v|, and 2^-60 covers
- * underflow. */
-static struct rounded round_vector(const float *v, uint32_t dims, float scale, int8_t *q) {
-    struct rounded r = {.scale = scale, .sum = round_to_8_bits(v, dims, scale, q)};
-    float squares[2];
-    squared_norms(v, dims, scale, q, squares);
-    r.norm = sqrt((double)squares[0]) * (1 + 0x1p-9) + 0x1p-60;
-    r.rounding = sqrt((double)squares[1]) * (1 + 0x1p-9) + 0x1p-22 * r.norm + 0x1p-60;
+/* What rounding a vector to 8 bits kept and lost. */
+struct rounded {
+    float scale;                /* the vector is about scale * q */
+    int32_t sum;                /* of q */
+    double square;              /* |v|^2, within 16 * 2^-24 of itself */
+    struct nearest_norms norms; /* of all */
+};
+
+/* Rounds v into q and bounds the norms of its blocks. Norms are taken in float, so they are made a
+ * little larger: 2^-9 is far more than the rounding of 64 terms, the product scale * q was off by
+ * 2^-24 of |v|, and 2^-60 covers underflow. */
+static struct rounded round_vector(const float *v, uint32_t dims, int8_t *q,
+                                   struct nearest_norms *blocks) {
+    float entry = largest_entry(v, dims);
+    ASSERT(isfinite(entry));
+    struct rounded r = {.scale = entry / 127};
+    r.sum = round_to_8_bits(v, dims, r.scale, q);
+    double lost = 0;
+    for (uint32_t start = 0; start < dims; start += BLOCK, blocks++) {
+        float squares[2];
+        squared_norms(v + start, dims - start < BLOCK ? dims - start : BLOCK, r.scale, q + start,
+                      squares);
+        blocks->norm = sqrt((double)squares[0]) * (1 + 0x1p-9) + 0x1p-60;
+        blocks->rounding =
+            sqrt((double)squares[1]) * (1 + 0x1p-9) + 0x1p-22 * blocks->norm + 0x1p-60;
+        r.square += (double)squares[0];
+        r.norms.norm += blocks->norm * blocks->norm;
+        lost += blocks->rounding * blocks->rounding;
+    }
+    r.norms.norm = sqrt(r.norms.norm);
+    r.norms.rounding = sqrt(lost);
     return r;
 }
 
@@ -108,17 +123,24 @@ enum status nearest_create(struct nearest *nearest, const float *centroids, uint
                            uint32_t dims, struct arena *arena, struct error *err) {
     ASSERT(count > 0 && count <= NEAREST_CODES_MAX && dims > 0 && dims <= NEAREST_DIMS_MAX);
     uint32_t panels = (count + PANEL - 1) / PANEL, groups = (dims + GROUP - 1) / GROUP;
+    uint32_t blocks = (dims + BLOCK - 1) / BLOCK;
     size_t codes = (size_t)panels * PANEL, padded_dims = (size_t)groups * GROUP;
-    *nearest = (struct nearest){.centroids = centroids,
-                                .count = count,
-                                .dims = dims,
-                                .panels = panels,
-                                .groups = groups,
-                                .packed = arena_alloc(arena, codes * padded_dims),
-                                .half_norms = arena_alloc(arena, codes * sizeof(float)),
-                                .rows = arena_alloc(arena, ROWS * padded_dims),
-                                .scores = arena_alloc(arena, ROWS * codes * sizeof(float))};
-    if (!nearest->packed || !nearest->half_norms || !nearest->rows || !nearest->scores)
+    *nearest =
+        (struct nearest){.centroids = centroids,
+                         .count = count,
+                         .dims = dims,
+                         .panels = panels,
+                         .groups = groups,
+                         .packed = arena_alloc(arena, codes * padded_dims),
+                         .scales = arena_alloc(arena, codes * sizeof(float)),
+                         .half_norms = arena_alloc(arena, codes * sizeof(float)),
+                         .blocks = blocks,
+                         .largest = arena_alloc(arena, blocks * sizeof(struct nearest_norms)),
+                         .norms = arena_alloc(arena, blocks * sizeof(struct nearest_norms)),
+                         .rows = arena_alloc(arena, ROWS * padded_dims),
+                         .scores = arena_alloc(arena, ROWS * codes * sizeof(float))};
+    if (!nearest->packed || !nearest->scales || !nearest->half_norms || !nearest->largest ||
+        !nearest->norms || !nearest->rows || !nearest->scores)
         return FAIL(err, FATAL, EX_OSERR,
                     "arena %s (%zu bytes) has no room for a codebook of %u x %u: raise its limit",
                     arena->name, arena->reserved, count, dims);
@@ -139,38 +161,42 @@ static float half_square(const float *c, uint32_t dims) {
     return (float)(square / 2);
 }
 
+static double larger(double a, double b) {
+    return a > b ? a : b;
+}
+
 void nearest_refresh(struct nearest *nearest) {
-    uint32_t dims = nearest->dims, groups = nearest->groups;
-    size_t panel_bytes = (size_t)groups * PANEL * GROUP;
+    uint32_t dims = nearest->dims;
+    size_t panel_bytes = (size_t)nearest->groups * PANEL * GROUP;
     nearest->norm_max = nearest->rounding_max = 0;
-    nearest->scale = 0;
-    for (uint32_t k = 0; k < nearest->count; k++) {
-        float entry = largest_entry(nearest->centroids + (size_t)k * dims, dims);
-        nearest->scale = entry > nearest->scale ? entry : nearest->scale;
-    }
-    ASSERT(isfinite(nearest->scale));
-    nearest->scale /= 127;
+    memset(nearest->largest, 0, nearest->blocks * sizeof *nearest->largest);
     memset(nearest->packed, 128, nearest->panels * panel_bytes);
     for (uint32_t k = 0; k < nearest->panels * PANEL; k++) {
         nearest->half_norms[k] = INFINITY;
-        if (k >= nearest->count)
-            continue;
-        struct rounded c = round_vector(nearest->centroids + (size_t)k * dims, dims, nearest->scale,
-                                        nearest->rows);
+        nearest->scales[k] = 0;
+    }
+    for (uint32_t k = 0; k < nearest->count; k++) {
+        const float *centroid = nearest->centroids + (size_t)k * dims;
+        struct rounded c = round_vector(centroid, dims, nearest->rows, nearest->norms);
         uint8_t *at = nearest->packed + k / PANEL * panel_bytes + k % PANEL * GROUP;
         for (uint32_t i = 0; i < dims; i++)
             at[i / GROUP * PANEL * GROUP + i % GROUP] = (uint8_t)(nearest->rows[i] + 128);
-        nearest->half_norms[k] = half_square(nearest->centroids + (size_t)k * dims, dims);
-        nearest->norm_max = c.norm > nearest->norm_max ? c.norm : nearest->norm_max;
-        nearest->rounding_max =
-            c.rounding > nearest->rounding_max ? c.rounding : nearest->rounding_max;
+        nearest->scales[k] = c.scale;
+        nearest->half_norms[k] = half_square(centroid, dims);
+        for (uint32_t b = 0; b < nearest->blocks; b++) {
+            struct nearest_norms *largest = &nearest->largest[b];
+            largest->norm = larger(largest->norm, nearest->norms[b].norm);
+            largest->rounding = larger(largest->rounding, nearest->norms[b].rounding);
+        }
+        nearest->norm_max = larger(nearest->norm_max, c.norms.norm);
+        nearest->rounding_max = larger(nearest->rounding_max, c.norms.rounding);
     }
 }
 
-/* The score of code k is half_norms[k] - factor * (sum_i packed_ki q_i - offset), about |v - c_k|^2
- * / 2 - |v|^2 / 2. */
+/* The score of code k is half_norms[k] - scale * (sum_i packed_ki q_i - offset) * scales[k]: about
+ * |v - c_k|^2 / 2 - |v|^2 / 2. */
 struct screen {
-    float factor[ROWS];
+    float scale[ROWS];
     int32_t offset[ROWS];
 };
 
@@ -186,10 +212,11 @@ static void screen_anywhere(const struct nearest *nearest, const struct screen *
                 for (uint32_t k = 0; k < PANEL; k++)
                     dot[k] += packed[4 * k] * q[0] + packed[4 * k + 1] * q[1] +
                               packed[4 * k + 2] * q[2] + packed[4 * k + 3] * q[3];
-            const float *half_norms = nearest->half_norms + p * PANEL;
             float *scores = nearest->scores + m * row_scores + p * PANEL;
             for (uint32_t k = 0; k < PANEL; k++)
-                scores[k] = half_norms[k] - screen->factor[m] * (float)(dot[k] - screen->offset[m]);
+                scores[k] = nearest->half_norms[p * PANEL + k] -
+                            screen->scale[m] * (float)(dot[k] - screen->offset[m]) *
+                                nearest->scales[p * PANEL + k];
         }
 }
 
@@ -223,8 +250,9 @@ __attribute__((target("avx2"))) static void screen_avx2(const struct nearest *ne
                 }
             }
             for (size_t pair = 0; pair < PAIR; pair++) {
-                __m256 product = _mm256_mul_ps(_mm256_set1_ps(screen->factor[m + pair]),
+                __m256 product = _mm256_mul_ps(_mm256_set1_ps(screen->scale[m + pair]),
                                                _mm256_cvtepi32_ps(dot[pair]));
+                product = _mm256_mul_ps(product, _mm256_loadu_ps(nearest->scales + k));
                 _mm256_storeu_ps(nearest->scores + (m + pair) * row_scores + k,
                                  _mm256_sub_ps(_mm256_loadu_ps(nearest->half_norms + k), product));
             }
@@ -270,8 +298,9 @@ __attribute__((target("avx512f,avx512vnni"))) static void screen_vnni(const stru
 #pragma GCC unroll 4
             for (int w = 0; w < WIDE; w++) {
                 size_t at = p * PANEL + (size_t)w * 16;
-                __m512 product = _mm512_mul_ps(_mm512_set1_ps(screen->factor[m]),
+                __m512 product = _mm512_mul_ps(_mm512_set1_ps(screen->scale[m]),
                                                _mm512_cvtepi32_ps((__m512i)dot[m][w]));
+                product = _mm512_mul_ps(product, _mm512_loadu_ps(nearest->scales + at));
                 _mm512_storeu_ps(nearest->scores + (size_t)m * row_scores + at,
                                  _mm512_sub_ps(_mm512_loadu_ps(nearest->half_norms + at), product));
             }
@@ -294,19 +323,24 @@ static void screen_codes(const struct nearest *nearest, const struct screen *scr
     }
 }
 
-/* How far above the best score the code with the least squared_distance() can score. With v = s q +
- * a and c = t p + b (a, b: what rounding lost), v.c - s t q.p = s q.b + a.c, so at most (|v| + |a|)
- * |b| + |a| |c|. To that come the float rounding of the scores (fewer than 16 operations, each
- * relative 2^-24 of no more than the terms' sum) and of squared_distance() itself (dims / 16 + 9
- * operations on each term; halved). Both the best and the true one may be off. */
-static float slack(const struct nearest *nearest, struct rounded v) {
+/* How far a score can lie from |v - c|^2 / 2 - |v|^2 / 2 for the squared_distance() and the |v|^2
+ * that we compute. With v = s q + a and c = t p + b (a, b: what rounding lost), v.c - s t q.p =
+ * s q.b + a.c, of which each block of dimensions contributes at most (|v| + |a|) |b| + |a| |c| of its
+ * own norms. To that comes float rounding, in units of 2^-24: of the scores (fewer than 16 operations
+ * on terms no larger than these), of squared_distance() (dims / 32 + 8 on each of its terms), and of
+ * |v|^2 (16). */
+static double error_bound(const struct nearest *nearest, const struct rounded *v) {
     const double unit = 0x1p-24;
-    double c = nearest->norm_max, b = nearest->rounding_max, reach = v.norm + v.rounding;
-    double integers = reach * b + v.rounding * c;
-    double scores = 16 * unit * (c * c / 2 + reach * (c + b));
-    double distance = (nearest->dims / LANES + 16) * unit * (v.norm + c) * (v.norm + c) / 2;
-    double underflow = nearest->dims * 0x1p-126;
-    return (float)(2.001 * (integers + scores + distance + underflow));
+    double integers = 0;
+    for (uint32_t i = 0; i < nearest->blocks; i++) {
+        struct nearest_norms c = nearest->largest[i], x = nearest->norms[i];
+        integers += (x.norm + x.rounding) * c.rounding + x.rounding * c.norm;
+    }
+    double c = nearest->norm_max, together = v->norms.norm + c;
+    double scores = c * c / 2 + (v->norms.norm + v->norms.rounding) * (c + nearest->rounding_max);
+    double distance = (nearest->dims / LANES + 16) * together * together / 2;
+    double rounding = unit * (16 * scores + distance + 16 * v->norms.norm * v->norms.norm);
+    return 1.001 * (integers + rounding + nearest->dims * 0x1p-126);
 }
 
 SIMD_CLONES
@@ -334,18 +368,30 @@ static bool any_below(const float *scores, float limit) {
     return any;
 }
 
-/* Among the codes whose score is at or below limit, the one with the least squared_distance(). */
+static float distance_to(const struct nearest *nearest, const float *v, uint32_t code) {
+    return squared_distance(v, nearest->centroids + (size_t)code * nearest->dims, nearest->dims);
+}
+
+/* The code with the least squared_distance() from v, of which `bound` is the error_bound(). No code can
+ * be nearer than the one with the best score unless its own score is within the bound of what that
+ * one's distance amounts to. */
 static uint16_t decide(const struct nearest *nearest, const float *v, const float *scores,
-                       float limit, float *distance) {
-    uint32_t best = UINT32_MAX;
+                       double square, double bound, float *distance) {
+    float best_score = least(scores, nearest->count);
+    uint32_t first = 0, best = UINT32_MAX;
+    while (!any_below(scores + first, best_score))
+        first += PANEL;
+    while (scores[first] > best_score)
+        first++;
+    float first_distance = distance_to(nearest, v, first);
+    float limit = (float)((double)first_distance / 2 - square / 2 + bound);
     for (uint32_t p = 0; p < nearest->panels; p++) {
         if (!any_below(scores + p * PANEL, limit))
             continue;
         for (uint32_t k = p * PANEL; k < (p + 1) * PANEL; k++) {
             if (scores[k] > limit)
                 continue;
-            float d =
-                squared_distance(v, nearest->centroids + (size_t)k * nearest->dims, nearest->dims);
+            float d = k == first ? first_distance : distance_to(nearest, v, k);
             if (best == UINT32_MAX || d < *distance) {
                 best = k;
                 *distance = d;
@@ -358,28 +404,25 @@ static uint16_t decide(const struct nearest *nearest, const float *v, const floa
 
 void nearest_find(struct nearest *nearest, const float *x, size_t x_stride, uint32_t n,
                   uint16_t *codes, size_t codes_stride, float *distances, size_t distances_stride) {
-    uint32_t dims = nearest->dims, padded = nearest->panels * PANEL;
+    size_t row_bytes = (size_t)nearest->groups * GROUP, padded = (size_t)nearest->panels * PANEL;
     for (uint32_t start = 0; start < n; start += ROWS) {
         uint32_t rows = n - start < ROWS ? n - start : ROWS;
         struct screen screen = {0};
-        float limit[ROWS];
+        double squares[ROWS], bounds[ROWS];
         for (uint32_t m = 0; m < rows; m++) {
-            const float *v = x + (start + m) * x_stride;
-            float entry = largest_entry(v, dims);
-            ASSERT(isfinite(entry));
-            struct rounded r = round_vector(v, dims, entry / 127,
-                                            nearest->rows + (size_t)m * nearest->groups * GROUP);
-            screen.factor[m] = r.scale * nearest->scale;
-            screen.offset[m] = 128 * r.sum;
-            limit[m] = slack(nearest, r);
+            struct rounded v = round_vector(x + (start + m) * x_stride, nearest->dims,
+                                            nearest->rows + m * row_bytes, nearest->norms);
+            screen.scale[m] = v.scale;
+            screen.offset[m] = 128 * v.sum;
+            squares[m] = v.square;
+            bounds[m] = error_bound(nearest, &v);
         }
         screen_codes(nearest, &screen);
         for (uint32_t m = 0; m < rows; m++) {
-            const float *scores = nearest->scores + (size_t)m * padded;
             float distance = 0;
             codes[(start + m) * codes_stride] =
-                decide(nearest, x + (start + m) * x_stride, scores,
-                       least(scores, nearest->count) + limit[m], &distance);
+                decide(nearest, x + (start + m) * x_stride, nearest->scores + m * padded,
+                       squares[m], bounds[m], &distance);
             if (distances)
                 distances[(start + m) * distances_stride] = distance;
         }

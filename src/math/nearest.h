@@ -23,19 +23,25 @@ float squared_distance(const float *a, const float *b, uint32_t dims);
 
 enum nearest_kernel { NEAREST_ANYWHERE, NEAREST_AVX2, NEAREST_VNNI };
 
+/* Bounds, from above, on the norm of a run of numbers and of what rounding to 8 bits took from it. */
+struct nearest_norms {
+    double norm, rounding;
+};
+
 /* A codebook prepared for search. Not for two threads at once: rows and scores are scratch. */
 struct nearest {
     const float *centroids; /* [count, dims], borrowed */
     uint32_t count, dims;
-    uint32_t panels, groups; /* of 64 codes, and of 4 dimensions */
-    uint8_t *packed; /* [panels, groups, 64, 4]: 128 + round(centroid / scale); 128 beyond count and
-                        dims */
-    float *half_norms; /* [panels * 64]: |c|^2 / 2; infinite beyond count */
-    float scale;
-    double norm_max;            /* largest |c| */
-    double rounding_max;        /* largest |c - scale * round(c / scale)| */
-    int8_t *rows;               /* [6, groups * 4] */
-    float *scores;              /* [6, panels * 64] */
+    uint32_t panels, groups;       /* of 64 codes, and of 4 dimensions */
+    uint8_t *packed;               /* [panels, groups, 64, 4]: 128 + round(c / scale); else 128 */
+    float *scales;                 /* [panels * 64]: of each code; 0 beyond count */
+    float *half_norms;             /* [panels * 64]: |c|^2 / 2; infinite beyond count */
+    uint32_t blocks;               /* of 64 dimensions */
+    struct nearest_norms *largest; /* [blocks]: over all codes */
+    struct nearest_norms *norms;   /* [blocks]: scratch */
+    double norm_max, rounding_max; /* the same over all dimensions */
+    int8_t *rows;                  /* [6, groups * 4] */
+    float *scores;                 /* [6, panels * 64] */
     enum nearest_kernel kernel; /* the best that this CPU has; tests set lesser ones to compare */
 };
 

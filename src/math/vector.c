@@ -24,8 +24,8 @@ static inline uint32_t bits_of(float f) {
 /* Adding 1.5 * 2^23 rounds to an integer, which is then in the low bits. */
 #define TO_INTEGER 0x1.8p23f
 
-/* x = k ln 2 + r, e^x = 2^k e^r; polynomial of Cephes' expf for |r| <= ln 2 / 2. 2^k in two factors, so that the
- * result may be subnormal. No branches: it vectorises. */
+/* x = k ln 2 + r, e^x = 2^k e^r; polynomial of Cephes' expf for |r| <= ln 2 / 2. 2^k in two
+ * factors, so that the result may be subnormal. No branches: it vectorises. */
 static inline float exp_kernel(float x) {
     x = x > 89.0f ? 89.0f : x;
     x = x < -104.0f ? -104.0f : x;
@@ -44,7 +44,9 @@ static inline float exp_kernel(float x) {
     return p * float_of(half << 23) * float_of((exponent - half) << 23);
 }
 
-float exp_f32(float x) { return exp_kernel(x); }
+float exp_f32(float x) {
+    return exp_kernel(x);
+}
 
 SIMD_CLONES void vector_exp(size_t n, const float *x, float *out) {
     for (size_t i = 0; i < n; i++)
@@ -106,7 +108,8 @@ SIMD_CLONES float vector_dot(size_t n, const float *a, const float *b) {
     return ((sum[0] + sum[4]) + (sum[1] + sum[5])) + ((sum[2] + sum[6]) + (sum[3] + sum[7])) + rest;
 }
 
-SIMD_CLONES void vector_add_scaled(size_t n, float scale, const float *restrict x, float *restrict y) {
+SIMD_CLONES void vector_add_scaled(size_t n, float scale, const float *restrict x,
+                                   float *restrict y) {
     for (size_t i = 0; i < n; i++)
         y[i] += scale * x[i];
 }

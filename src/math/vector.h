@@ -1,11 +1,13 @@
-/* Vectors and elementary functions in a fixed order of operations: the same bits on every CPU, in every build. (libm's
- * expf and logf differ by CPU, and BLAS by core type.) No fused multiply-add anywhere. */
+/* Vectors and elementary functions in a fixed order of operations: the same bits on every CPU, in
+ * every build. (libm's expf and logf differ by CPU, and BLAS by core type.) No fused multiply-add
+ * anywhere. */
 #ifndef MATH_VECTOR_H
 #define MATH_VECTOR_H
 
 #include <stddef.h>
 
-/* e^x: within 2 units in the last place; 0 below -104, infinity above 88.8, gradual underflow between; NaN stays. */
+/* e^x: within 2 units in the last place; 0 below -104, infinity above 88.8, gradual underflow
+ * between; NaN stays. */
 float exp_f32(float x);
 /* Natural logarithm: within 2 units in the last place; log(0) = -infinity, NaN below 0. */
 float log_f32(float x);

@@ -1,0 +1,229 @@
+/* coldstream replay: the stage on recorded topics; no broker. */
+#include "base/log.h"
+#include "cli/commands.h"
+#include "cli/progress.h"
+#include "cli/restore.h"
+#include "cli/summary.h"
+#include "cli/verify.h"
+#include "math/blas_core.h"
+#include <inttypes.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define ASSIGNMENTS_MAX 64
+
+struct arguments {
+    const char *config, *from, *to;
+    const char *assignments[ASSIGNMENTS_MAX];
+    int assignment_count;
+    bool resume, verify, json;
+};
+
+enum { OPTION_FROM = 256, OPTION_TO, OPTION_RESUME, OPTION_VERIFY, OPTION_SET, OPTION_JSON };
+
+static const struct argp_option options[] = {
+    {"config", 'c', "FILE", 0, "The configuration (YAML); conf/replay.yaml runs on any recording", 0},
+    {"from", OPTION_FROM, "DIR", 0, "The recording that is read", 0},
+    {"to", OPTION_TO, "DIR", 0, "The folder that gets the stage's output topics; absent or empty", 0},
+    {"resume", OPTION_RESUME, NULL, 0, "Go on where an earlier replay into DIR stopped or was killed", 0},
+    {"verify", OPTION_VERIFY, NULL, 0,
+     "Recompute instead of writing: name the first epoch, table and row of DIR (or of the recording itself, if it has an "
+     "epochs topic) that differs, or the input that is missing", 0},
+    {"set", OPTION_SET, "KEY=VALUE", 0, "Override one setting, e.g. --set model.variant=id (may be repeated)", 0},
+    {"json", OPTION_JSON, NULL, 0, "End with one line, a JSON object, instead of tables", 0},
+    COMMAND_HELP_OPTION,
+    {0}};
+
+static error_t parse(int key, char *value, struct argp_state *state) {
+    struct arguments *a = state->input;
+    switch (key) {
+    case 'c':
+        a->config = value;
+        return 0;
+    case OPTION_FROM:
+        a->from = value;
+        return 0;
+    case OPTION_TO:
+        a->to = value;
+        return 0;
+    case OPTION_RESUME:
+        a->resume = true;
+        return 0;
+    case OPTION_VERIFY:
+        a->verify = true;
+        return 0;
+    case OPTION_JSON:
+        a->json = true;
+        return 0;
+    case OPTION_SET:
+        if (a->assignment_count == ASSIGNMENTS_MAX)
+            argp_error(state, "more than %d --set", ASSIGNMENTS_MAX);
+        else
+            a->assignments[a->assignment_count++] = value;
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp argp = {
+    options, parse, "-c FILE --from DIR --to DIR",
+    "Runs the stage on recorded topics: listings get semantic IDs, clicks are scored and then learned from, and every changed "
+    "row, SID, codebook and a manifest per epoch goes to DIR, itself a recording.\v"
+    "Example:\n  coldstream generate --to market\n  coldstream replay -c conf/replay.yaml --from market --to out\n"
+    "  coldstream replay -c conf/replay.yaml --from market --to out --verify\n\n"
+    "Interrupted (SIGINT, SIGTERM) it ends after the open epoch with exit code 75; --resume goes on from there.",
+    NULL, NULL, NULL};
+
+static volatile sig_atomic_t stop_asked;
+static void ask_stop(int number) {
+    if (stop_asked)
+        _exit(128 + number);
+    stop_asked = 1;
+}
+
+static void print_problem(void *self, const char *text) {
+    (void)self;
+    fprintf(stderr, "%s\n", text);
+}
+
+static enum status read_settings(const struct arguments *a, struct settings *out, struct error *err) {
+    settings_default(out);
+    TRY(settings_read(out, a->config, print_problem, NULL, err));
+    for (int i = 0; i < a->assignment_count; i++)
+        TRY(settings_set(out, a->assignments[i], err));
+    return OK;
+}
+
+static void show_progress(struct session *session, struct progress *progress) {
+    struct stage_totals totals;
+    struct evaluation evaluation;
+    stage_totals(session->stage, &totals);
+    model_evaluate(stage_model(session->stage), &evaluation);
+    progress_show(progress, &(struct progress_line){totals.events, session->interactions + session->listings, totals.stream_ms,
+                                                    totals.epochs, evaluation.auc});
+}
+
+/* All epochs to the end of the source, or to the one that is open when a signal comes. */
+static enum status run_epochs(struct session *session, struct progress *progress, bool *done, struct error *err) {
+    uint64_t snapshot_every = session->settings.snapshot_epochs;
+    for (*done = false; !*done && !stop_asked;) {
+        TRY(stage_step(session->stage, done, err));
+        uint64_t epoch = stage_last_manifest(session->stage)->epoch;
+        if (!*done && snapshot_every > 0 && epoch % snapshot_every == 0)
+            TRY(restore_snapshot(session, epoch, err));
+        if (progress_due(progress))
+            show_progress(session, progress);
+    }
+    return OK;
+}
+
+static enum status open_writer(struct session *session, bool resume, struct recording_writer **writer, uint64_t *epoch, struct error *err) {
+    struct recording_writer_config config;
+    session_writer_config(session, &config);
+    *epoch = 0;
+    if (resume)
+        return recording_writer_resume(writer, session->to, &config, epoch, err);
+    return recording_writer_create(writer, session->to, &config, err);
+}
+
+static enum status replay(struct session *session, const struct arguments *a, struct error *err) {
+    struct recording_writer *writer;
+    struct progress progress;
+    struct summary summary;
+    struct stage_totals before;
+    uint64_t epoch;
+    bool done;
+    TRY(open_writer(session, a->resume, &writer, &epoch, err));
+    TRY(session_stage(session, recording_writer_port(writer), err));
+    if (epoch > 0)
+        TRY(restore_stage(session, epoch, err));
+    stage_totals(session->stage, &before);
+    progress_start(&progress, session->settings.progress_s);
+    enum status status = run_epochs(session, &progress, &done, err);
+    progress_end(&progress);
+    if (status == OK && !done)
+        status = FAIL(err, FATAL, EX_TEMPFAIL, "interrupted; the same command with --resume goes on from there");
+    if (status == OK)
+        status = recording_writer_finish(writer, err);
+    double seconds = progress_seconds(&progress);
+    recording_writer_close(writer);
+    TRY(status);
+    summary_memory(session);
+    summary_collect(session, seconds, before.events, &summary);
+    if (a->json) {
+        summary_json(&summary, stdout);
+        return OK;
+    }
+    summary_text(&summary, stdout);
+    summary_listings(session, 5, stdout);
+    return OK;
+}
+
+static bool has_epochs(const struct session *session) {
+    for (uint32_t i = 0; i < session->info.partition_count; i++)
+        if (session->info.partitions[i].topic == TOPIC_EPOCHS && session->info.partitions[i].count > 0)
+            return true;
+    return false;
+}
+
+/* Under the configuration of the outputs: what -c and --set say is not what they were made with, if it differs. */
+static enum status adopt_config(struct session *session, const char *outputs, struct error *err) {
+    char *text = arena_must(&session->arena, SESSION_TEXT_BYTES);
+    TRY(verify_config(session, outputs, text, SESSION_TEXT_BYTES, err));
+    if (text[0] == '\0' || strcmp(text, session->config_text) == 0)
+        return OK;
+    log_warn("verify.config", "text=\"the outputs were made with other settings than -c and --set give; verifying with theirs\"");
+    settings_default(&session->settings);
+    TRY(settings_decode(&session->settings, bytes_text(text), outputs, print_problem, NULL, err));
+    snprintf(session->config_text, sizeof session->config_text, "%s", text);
+    return OK;
+}
+
+static enum status verify(struct session *session, const struct arguments *a, struct error *err) {
+    struct progress progress;
+    uint64_t epochs;
+    const char *outputs = has_epochs(session) ? session->from : session->to;
+    if (outputs == NULL)
+        return FAIL(err, FATAL, EX_USAGE, "%s has no epochs topic: name the folder of its replay with --to", session->from);
+    TRY(adopt_config(session, outputs, err));
+    progress_start(&progress, session->settings.progress_s);
+    enum status status = verify_outputs(session, outputs, &progress, &epochs, err);
+    progress_end(&progress);
+    TRY(status);
+    char hex[DIGEST_HEX_BYTES];
+    digest_hex(tables_digest(stage_tables(session->stage)), hex);
+    printf(a->json ? "{\"verified_epochs\":%" PRIu64 ",\"digest\":\"%s\"}\n" : "verified: %" PRIu64 " epochs, every row equal; digest %s\n",
+           epochs, hex);
+    return OK;
+}
+
+int cmd_replay(int argc, char **argv) {
+    static struct session session;
+    struct arguments a = {0};
+    struct settings settings;
+    struct error err = {0};
+    int code;
+    if (!command_parse(&argp, argc, argv, &a, &code))
+        return code;
+    if (a.config == NULL || a.from == NULL || (a.to == NULL && !a.verify))
+        return command_usage(argv, "-c FILE, --from DIR and --to DIR are needed");
+    if (a.resume && a.verify)
+        return command_usage(argv, "--resume and --verify exclude each other");
+    signal(SIGINT, ask_stop);
+    signal(SIGTERM, ask_stop);
+    enum status status = read_settings(&a, &settings, &err);
+    if (status == OK)
+        status = session_open(&session, &settings, a.from, a.to, &err);
+    if (status == OK) {
+        log_info("replay.start", "from=\"%s\" events=%" PRIu64 " listings=%" PRIu64 " dims=%u blas_core=%s", a.from,
+                 session.interactions + session.listings, session.listings, session.settings.content_dims, blas_core_running());
+        status = a.verify ? verify(&session, &a, &err) : replay(&session, &a, &err);
+    }
+    session_close(&session);
+    return status == OK ? EX_OK : command_fail(&err);
+}

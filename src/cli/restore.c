@@ -1,0 +1,140 @@
+#include "cli/restore.h"
+#include "apply/fold.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "cli/output_log.h"
+#include "model/snapshot.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define FOLD_BYTES ((size_t)4 << 30) /* address space for the rows of one epoch */
+#define FOLD_ROWS_MAX (1u << 24)
+
+struct fold {
+    struct session *session;
+    struct output_log *log;
+    struct arena arena;   /* of one epoch */
+    struct arena rows_arena;
+    struct folded_row *rows;
+    uint32_t count;
+};
+
+static enum status snapshot_path(const struct session *session, char path[FILE_PATH_BYTES], struct error *err) {
+    if (snprintf(path, FILE_PATH_BYTES, "%s/" SNAPSHOT_FILE, session->to) >= FILE_PATH_BYTES)
+        return FAIL(err, FATAL, EX_USAGE, "%s: the path is too long", session->to);
+    return OK;
+}
+
+enum status restore_snapshot(struct session *session, uint64_t epoch, struct error *err) {
+    char path[FILE_PATH_BYTES];
+    uint8_t note[8];
+    put_be64(note, epoch);
+    TRY(snapshot_path(session, path, err));
+    return snapshot_write(path, stage_tables(session->stage), bytes_of(note, sizeof note), err);
+}
+
+/* The epoch of the snapshot that was restored; 0 when there is none of use. */
+static enum status start_from_snapshot(struct session *session, uint64_t epoch, uint64_t *restored, struct error *err) {
+    char path[FILE_PATH_BYTES];
+    struct bytes note = {0};
+    *restored = 0;
+    TRY(snapshot_path(session, path, err));
+    enum status status = snapshot_read(path, stage_tables(session->stage), &session->arena, &note, err);
+    if (status == BAD_RECORD) {
+        log_warn("snapshot.ignored", "path=\"%s\" reason=\"%s\" remedy=\"none needed: the log has everything\"", path, err->text);
+        return OK;
+    }
+    if (status == RETRY)
+        return OK;
+    TRY(status);
+    *restored = note.len == 8 ? get_be64(note.data) : UINT64_MAX;
+    if (*restored <= epoch)
+        return OK;
+    /* newer than the last sealed epoch: of a run whose end was lost; the log decides */
+    log_warn("snapshot.ignored", "path=\"%s\" reason=\"newer than the last sealed epoch %" PRIu64 "\"", path, epoch);
+    *restored = 0;
+    tables_clear(stage_tables(session->stage));
+    return OK;
+}
+
+static enum status take_row(void *self, const struct row_output *row, struct error *err) {
+    struct fold *fold = self;
+    struct table *table = tables_named(stage_tables(fold->session->stage), bytes_text(row->table));
+    if (table == NULL)
+        return FAIL(err, FATAL, EX_CONFIG, "the outputs have rows of table '%s' and this configuration has no such table: resume with the configuration of the first run", row->table);
+    if (fold->count == FOLD_ROWS_MAX)
+        return FAIL(err, FATAL, EX_DATAERR, "an epoch has more than %u rows", FOLD_ROWS_MAX);
+    struct folded_row *out = &fold->rows[fold->count++];
+    *out = (struct folded_row){.table = table, .position = row->position, .version = row->version};
+    out->key = bytes_of(arena_copy(&fold->arena, row->key.data, row->key.len), row->key.len);
+    if (row->value.data)
+        out->value = bytes_of(arena_copy(&fold->arena, row->value.data, row->value.len), row->value.len);
+    if (out->key.data == NULL || (row->value.data && out->value.data == NULL))
+        return FAIL(err, FATAL, EX_DATAERR, "the rows of an epoch do not fit in %zu bytes", FOLD_BYTES);
+    return OK;
+}
+
+static enum status fold_one(struct fold *fold, const struct manifest *manifest, struct error *err) {
+    size_t mark = arena_mark(&fold->arena);
+    fold->count = 0;
+    TRY(output_log_rows(fold->log, manifest, take_row, fold, err));
+    enum status status = fold_epoch(stage_tables(fold->session->stage), fold->rows, fold->count, err);
+    arena_rewind(&fold->arena, mark);
+    if (status == BAD_RECORD)
+        return FAIL(err, FATAL, EX_DATAERR, "epoch %" PRIu64 " of the outputs does not fold: replay into a new folder", manifest->epoch);
+    return status;
+}
+
+static bool manifest_digest(void *self, const char *table, struct digest *out) {
+    const struct manifest *manifest = self;
+    for (uint32_t i = 0; i < manifest->table_count; i++)
+        if (strcmp(manifest->tables[i].name, table) == 0) {
+            *out = manifest->tables[i].digest;
+            return true;
+        }
+    return false;
+}
+
+static enum status check_state(const struct session *session, struct manifest *manifest, struct error *err) {
+    const char *name = fold_differs(stage_tables(session->stage), manifest_digest, manifest);
+    if (name != NULL)
+        return FAIL(err, FATAL, EX_DATAERR, "after epoch %" PRIu64 " table '%s' is not what its manifest says: the outputs in %s were changed, or come from another configuration; replay into a new folder",
+                    manifest->epoch, name, session->to);
+    return OK;
+}
+
+static enum status fold_log(struct fold *fold, uint64_t epoch, uint64_t from_snapshot, struct error *err) {
+    struct manifest manifest;
+    bool got;
+    do {
+        arena_reset(&fold->arena);
+        TRY(output_log_manifest(fold->log, &fold->arena, &manifest, &got, err));
+        if (!got)
+            return FAIL(err, FATAL, EX_DATAERR, "%s: the manifest of epoch %" PRIu64 " is missing", fold->session->to, epoch);
+        if (manifest.epoch <= from_snapshot)
+            TRY(output_log_skip(fold->log, &manifest, err));
+        else
+            TRY(fold_one(fold, &manifest, err));
+    } while (manifest.epoch < epoch);
+    return check_state(fold->session, &manifest, err);
+}
+
+enum status restore_stage(struct session *session, uint64_t epoch, struct error *err) {
+    struct fold fold = {.session = session};
+    struct recording_writer_config written;
+    uint64_t from_snapshot;
+    session_writer_config(session, &written);
+    TRY(start_from_snapshot(session, epoch, &from_snapshot, err));
+    TRY(arena_reserve(&fold.arena, "rows of an epoch", FOLD_BYTES, err));
+    TRY(arena_reserve(&fold.rows_arena, "row index of an epoch", (size_t)FOLD_ROWS_MAX * sizeof *fold.rows, err));
+    fold.rows = arena_must(&fold.rows_arena, (size_t)FOLD_ROWS_MAX * sizeof *fold.rows);
+    TRY(output_log_open(&fold.log, session->to, &written, session->codec, &session->arena, err));
+    enum status status = fold_log(&fold, epoch, from_snapshot, err);
+    output_log_close(fold.log);
+    arena_release(&fold.arena);
+    arena_release(&fold.rows_arena);
+    TRY(status);
+    log_info("restore.done", "epoch=%" PRIu64 " snapshot_epoch=%" PRIu64, epoch, from_snapshot);
+    return stage_resume(session->stage, err);
+}

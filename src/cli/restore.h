@@ -1,0 +1,16 @@
+/* Restoring a replay's state from its own outputs: the log is the state. */
+#ifndef CLI_RESTORE_H
+#define CLI_RESTORE_H
+
+#include "cli/session.h"
+
+#define SNAPSHOT_FILE "state.snapshot"
+
+/* Folds the outputs up to and with the sealed epoch into the stage's (empty) tables, from the snapshot in the folder where it is
+ * sound and not newer; checks every digest of that epoch's manifest; resumes the stage. Counts of parked and dead come
+ * back with the rows. */
+enum status restore_stage(struct session *session, uint64_t epoch, struct error *err);
+/* Writes the snapshot of the state after `epoch`. */
+enum status restore_snapshot(struct session *session, uint64_t epoch, struct error *err);
+
+#endif

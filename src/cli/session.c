@@ -1,0 +1,118 @@
+#include "cli/session.h"
+#include "cli/commands.h"
+#include "math/blas_core.h"
+#include <string.h>
+
+#define SESSION_BYTES ((size_t)1 << 30)    /* of address space */
+#define CODEC_BYTES_MAX ((size_t)64 << 20) /* Avro C's heap; the largest record must fit */
+
+static void count_inputs(struct session *s) {
+    for (uint32_t i = 0; i < s->info.partition_count; i++) {
+        const struct recorded_partition *p = &s->info.partitions[i];
+        if (p->topic == TOPIC_INTERACTIONS)
+            s->interactions += (uint64_t)p->count;
+        if (p->topic == TOPIC_ITEM_CONTENT)
+            s->listings += (uint64_t)p->count;
+    }
+}
+
+static enum status open_codec(struct session *s, struct error *err) {
+    struct writer_schema *writers = arena_must(&s->arena, (s->info.schema_count + 1) * sizeof *writers);
+    for (uint32_t i = 0; i < s->info.schema_count; i++)
+        writers[i] = (struct writer_schema){s->info.schemas[i].id, s->info.schemas[i].subject, s->info.schemas[i].json};
+    return codec_create(&s->codec, writers, s->info.schema_count, CODEC_BYTES_MAX, err);
+}
+
+/* The length of the first content vector in one file; 0 when it has none. */
+static enum status first_dims(struct session *s, const struct recorded_partition *partition, uint32_t *dims, struct error *err) {
+    struct recording_reader *reader;
+    struct codec_port codec = codec_port(s->codec);
+    TRY(recording_reader_open(&reader, s->from, partition, err));
+    enum status status = OK;
+    for (bool got = true; status == OK && got && *dims == 0;) {
+        struct record record;
+        struct event event;
+        enum dead_reason reason;
+        status = recording_reader_next(reader, &record, &got, err);
+        if (status == OK && got && record.damage == NULL && codec.decode(codec.self, &record, &event, &reason, err) == OK &&
+            event.kind == EVENT_LISTING)
+            *dims = event.as.listing.dims;
+    }
+    recording_reader_close(reader);
+    return status;
+}
+
+static enum status find_dims(struct session *s, struct error *err) {
+    uint32_t dims = s->settings.content_dims;
+    for (uint32_t i = 0; i < s->info.partition_count && dims == 0; i++)
+        if (s->info.partitions[i].topic == TOPIC_ITEM_CONTENT)
+            TRY(first_dims(s, &s->info.partitions[i], &dims, err));
+    if (dims < 2)
+        return FAIL(err, FATAL, EX_DATAERR, "%s: no listing with a content vector of 2 or more numbers: set content.dims, or record the item-content topic too", s->from);
+    s->settings.content_dims = dims;
+    uint32_t z_max = dims & ~1u;
+    if (s->settings.z_dims > z_max)
+        s->settings.z_dims = z_max;
+    return OK;
+}
+
+enum status session_open(struct session *s, const struct settings *settings, const char *from, const char *to, struct error *err) {
+    memset(s, 0, sizeof *s);
+    s->settings = *settings;
+    s->from = from;
+    s->to = to;
+    TRY(arena_reserve(&s->arena, "session", SESSION_BYTES, err));
+    TRY(recording_info_read(from, &s->arena, &s->info, err));
+    count_inputs(s);
+    if (s->interactions + s->listings == 0)
+        return FAIL(err, FATAL, EX_NOINPUT, "%s: the recording has no item-content and no interactions", from);
+    TRY(open_codec(s, err));
+    TRY(find_dims(s, err));
+    if (s->settings.train_listings > s->listings && s->listings > 1)
+        s->settings.train_listings = (uint32_t)s->listings;
+    settings_text(&s->settings, s->config_text, sizeof s->config_text);
+    return recording_source_open(&s->source, from, &s->info, err);
+}
+
+struct model_config session_model_config(const struct session *s) {
+    const struct settings *c = &s->settings;
+    struct model_config m = {
+        .tokenizer = {.content_dims = c->content_dims, .z_dims = c->z_dims, .seed = c->seed},
+        .ranker = {.variant = c->variant, .width = c->width, .history = c->history, .batch = c->batch, .z_dims = c->z_dims,
+                   .prefix_rows = c->prefix_rows, .hidden = {c->hidden[0], c->hidden[1]}, .rate_rows = c->rate_rows,
+                   .rate_dense = c->rate_dense, .accumulator_rows = c->accumulator_rows,
+                   .accumulator_dense = c->accumulator_dense, .init_rows = c->init_rows, .sharpness = c->sharpness,
+                   .seed = c->seed},
+        .train_listings = c->train_listings, .items_max = c->items_max, .users_max = c->users_max,
+        .id_bytes_max = c->id_bytes_max, .title_bytes = c->title_bytes,
+        .warmup_events = (uint64_t)(c->warmup_share * (double)s->interactions), .seed = c->seed};
+    memcpy(m.tokenizer.books, c->books, sizeof c->books);
+    memcpy(m.ranker.books, c->books, sizeof c->books);
+    return m;
+}
+
+enum status session_stage(struct session *s, struct sink_port sink, struct error *err) {
+    s->settings.stage.config_text = s->config_text;
+    s->settings.stage.build = program_version;
+    s->settings.stage.blas_core = blas_core_running();
+    struct model_config model = session_model_config(s);
+    return stage_create(&s->stage, &s->settings.stage, &model, recording_source_port(s->source), sink, codec_port(s->codec), err);
+}
+
+void session_close(struct session *s) {
+    stage_destroy(s->stage);
+    if (s->source)
+        recording_source_close(s->source);
+    if (s->codec)
+        codec_destroy(s->codec);
+    arena_release(&s->arena);
+}
+
+void session_writer_config(const struct session *s, struct recording_writer_config *out) {
+    memset(out, 0, sizeof *out);
+    for (enum topic topic = TOPIC_INPUTS; topic < TOPIC_COUNT; topic++)
+        out->partitions[topic] = topic == TOPIC_EPOCHS ? 1 : (int32_t)s->settings.output_partitions;
+    out->compression = (enum compression)s->settings.output_compression;
+    out->synthetic = s->info.synthetic;
+    out->schemas = NULL;
+}

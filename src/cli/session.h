@@ -1,0 +1,35 @@
+/* One replay: the recording that is read, the effective settings, and the stage between. */
+#ifndef CLI_SESSION_H
+#define CLI_SESSION_H
+
+#include "cli/settings.h"
+#include "codec/codec.h"
+#include "transport/recording.h"
+
+#define SESSION_TEXT_BYTES 16384
+
+struct session {
+    struct arena arena;
+    struct settings settings;  /* effective: sizes that the recording decides are filled in */
+    char config_text[SESSION_TEXT_BYTES];
+    const char *from, *to;
+    struct recording_info info;
+    uint64_t interactions;     /* records of the recording's interactions */
+    uint64_t listings;
+    struct codec *codec;
+    struct recording_source *source;
+    struct stage *stage;
+};
+
+/* Reads recording.yaml, makes the codec, fixes the sizes that the recording decides, opens the source. `settings` is copied. */
+enum status session_open(struct session *session, const struct settings *settings, const char *from, const char *to,
+                         struct error *err);
+/* The stage over the session's source and the given sink. */
+enum status session_stage(struct session *session, struct sink_port sink, struct error *err);
+void session_close(struct session *session);
+
+/* What the stage writes: partitions of each output topic, schemas. */
+void session_writer_config(const struct session *session, struct recording_writer_config *out);
+struct model_config session_model_config(const struct session *session);
+
+#endif

@@ -1,0 +1,164 @@
+#include "cli/summary.h"
+#include "base/log.h"
+#include "math/blas_core.h"
+#include <inttypes.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+static const char *variant_name(enum variant variant) {
+    static const char *const names[] = {"id", "id+content", "id+sid"};
+    return names[variant];
+}
+
+void summary_collect(const struct session *session, double seconds, uint64_t events_before, struct summary *out) {
+    struct rusage usage;
+    memset(out, 0, sizeof *out);
+    stage_totals(session->stage, &out->totals);
+    model_evaluate(stage_model(session->stage), &out->evaluation);
+    out->digest = tables_digest(stage_tables(session->stage));
+    out->seconds = seconds;
+    out->run_events = out->totals.events - events_before;
+    if (getrusage(RUSAGE_SELF, &usage) == 0)
+        out->peak_rss_bytes = (uint64_t)usage.ru_maxrss * 1024;
+    out->synthetic = session->info.synthetic;
+    out->variant = variant_name(session->settings.variant);
+    out->blas_core = blas_core_running();
+}
+
+/* NaN has no place in JSON: null. */
+static json_t *number(double x) { return isfinite(x) ? json_real(x) : json_null(); }
+static json_t *count_of(uint64_t n) { return json_integer((json_int_t)n); }
+static double events_per_s(const struct summary *s) { return s->seconds > 0 ? (double)s->run_events / s->seconds : 0.0; }
+
+static json_t *dead_letters_json(const struct stage_totals *totals) {
+    json_t *out = json_object();
+    for (int r = 0; r < DEAD_REASON_COUNT; r++)
+        if (totals->dead_by_reason[r])
+            json_object_set_new(out, dead_reason_name((enum dead_reason)r), count_of(totals->dead_by_reason[r]));
+    return out;
+}
+
+static void counts_json(const struct summary *s, json_t *out) {
+    const struct stage_totals *t = &s->totals;
+    json_object_set_new(out, "events", count_of(t->events));
+    json_object_set_new(out, "applied", count_of(t->applied));
+    json_object_set_new(out, "parked", count_of(t->parked));
+    json_object_set_new(out, "dead_letters", count_of(t->dead_letters));
+    json_object_set_new(out, "dead_letters_by_reason", dead_letters_json(t));
+    json_object_set_new(out, "redelivered", count_of(t->redelivered));
+    json_object_set_new(out, "late", count_of(t->late));
+    json_object_set_new(out, "labelled", count_of(t->labelled));
+    json_object_set_new(out, "epochs", count_of(t->epochs));
+}
+
+static void evaluation_json(const struct evaluation *e, json_t *out) {
+    json_t *by_exposures = json_object(), *utilisation = json_array();
+    for (int k = 0; k < EXPOSURE_BUCKETS; k++)
+        json_object_set_new(by_exposures, exposure_bucket_names[k], number(e->auc_by_exposures[k]));
+    for (int l = 0; l < SID_CODES; l++)
+        json_array_append_new(utilisation, number(e->utilisation[l]));
+    json_object_set_new(out, "items", count_of(e->items));
+    json_object_set_new(out, "onboarded", count_of(e->onboarded));
+    json_object_set_new(out, "auc", number(e->auc));
+    json_object_set_new(out, "auc_cold", number(e->auc_cold));
+    json_object_set_new(out, "auc_by_exposures", by_exposures);
+    json_object_set_new(out, "gauc", number(e->gauc));
+    json_object_set_new(out, "ne", number(e->ne));
+    json_object_set_new(out, "calibration", number(e->calibration));
+    json_object_set_new(out, "sid_unique", number(e->sid_unique));
+    json_object_set_new(out, "sid_churn", number(e->sid_churn_per_day));
+    json_object_set_new(out, "utilisation", utilisation);
+}
+
+void summary_json(const struct summary *s, FILE *out) {
+    char hex[DIGEST_HEX_BYTES];
+    json_t *object = json_object();
+    json_object_set_new(object, "variant", json_string(s->variant));
+    json_object_set_new(object, "synthetic", json_boolean(s->synthetic));
+    counts_json(s, object);
+    evaluation_json(&s->evaluation, object);
+    json_object_set_new(object, "digest", json_string(digest_hex(s->digest, hex)));
+    json_object_set_new(object, "blas_core", json_string(s->blas_core));
+    json_object_set_new(object, "seconds", number(s->seconds));
+    json_object_set_new(object, "events_per_s", number(events_per_s(s)));
+    json_object_set_new(object, "peak_rss_bytes", count_of(s->peak_rss_bytes));
+    json_dumpf(object, out, JSON_COMPACT | JSON_REAL_PRECISION(9));
+    fputc('\n', out);
+    json_decref(object);
+}
+
+static const char *rate(double x, char text[16]) {
+    if (isnan(x))
+        return "-";
+    snprintf(text, 16, "%.4f", x);
+    return text;
+}
+
+static void text_dead_letters(const struct stage_totals *totals, FILE *out) {
+    for (int r = 0; r < DEAD_REASON_COUNT; r++)
+        if (totals->dead_by_reason[r])
+            fprintf(out, "    %-14s %" PRIu64 "\n", dead_reason_name((enum dead_reason)r), totals->dead_by_reason[r]);
+}
+
+void summary_text(const struct summary *s, FILE *out) {
+    const struct stage_totals *t = &s->totals;
+    const struct evaluation *e = &s->evaluation;
+    char hex[DIGEST_HEX_BYTES], text[16];
+    fprintf(out, "%sevents        %" PRIu64 " = %" PRIu64 " applied + %" PRIu64 " parked + %" PRIu64 " dead letters\n",
+            s->synthetic ? "synthetic data: a generated marketplace, not real behaviour\n" : "", t->events, t->applied, t->parked,
+            t->dead_letters);
+    text_dead_letters(t, out);
+    fprintf(out, "labelled      %" PRIu64 "   in %" PRIu64 " epochs\n", t->labelled, t->epochs);
+    fprintf(out, "items         %" PRIu64 ", %" PRIu64 " with a SID, %.1f %% of them with one of their own\n", e->items, e->onboarded,
+            isnan(e->sid_unique) ? 0.0 : 100 * e->sid_unique);
+    fprintf(out, "\nAUC of scores given before learning (variant %s)\n  exposures    events      AUC\n", s->variant);
+    for (int k = 0; k < EXPOSURE_BUCKETS; k++)
+        fprintf(out, "  %-9s %9" PRIu64 "   %6s\n", exposure_bucket_names[k], e->events_by_exposures[k], rate(e->auc_by_exposures[k], text));
+    fprintf(out, "  cold <100              %6s\n", rate(e->auc_cold, text));
+    fprintf(out, "  all                    %6s", rate(e->auc, text));
+    fprintf(out, "   GAUC %s", rate(e->gauc, text));
+    fprintf(out, "   NE %s\n", rate(e->ne, text));
+    fprintf(out, "\nthroughput    %.0f events/s   (%.1f s, %s kernels)\nmemory        %.0f MB at most\ndigest        %s\n", events_per_s(s),
+            s->seconds, s->blas_core, (double)s->peak_rss_bytes / 1e6, digest_hex(s->digest, hex));
+}
+
+/* Titles come from outside: control characters could steer a terminal. */
+static void print_title(FILE *out, struct bytes title) {
+    for (size_t i = 0; i < title.len; i++)
+        fputc(title.data[i] < 0x20 || title.data[i] == 0x7F ? '?' : title.data[i], out);
+}
+
+void summary_listings(const struct session *session, uint32_t count, FILE *out) {
+    struct model *model = stage_model(session->stage);
+    uint32_t rows[16], near[3];
+    if (count > 16)
+        count = 16;
+    count = model_last_listed(model, rows, count);
+    if (count > 0)
+        fprintf(out, "\nlast listings, their SIDs, and the items nearest to them\n");
+    for (uint32_t i = 0; i < count; i++) {
+        struct item_facts facts;
+        model_item_facts(model, rows[i], &facts);
+        fprintf(out, "  %u-%u-%u.%u-%u  ", facts.codes[0], facts.codes[1], facts.codes[2], facts.codes[3], facts.codes[4]);
+        print_title(out, facts.title.len ? facts.title : facts.id);
+        fputc('\n', out);
+        uint32_t found = model_nearest(model, rows[i], near, 3);
+        for (uint32_t n = 0; n < found; n++) {
+            model_item_facts(model, near[n], &facts);
+            fprintf(out, "      %u-%u-%u.%u-%u  ", facts.codes[0], facts.codes[1], facts.codes[2], facts.codes[3], facts.codes[4]);
+            print_title(out, facts.title.len ? facts.title : facts.id);
+            fputc('\n', out);
+        }
+    }
+}
+
+void summary_memory(const struct session *session) {
+    const struct tables *set = stage_tables(session->stage);
+    for (uint32_t i = 0; i < tables_count(set); i++) {
+        const struct table *table = tables_at(set, i);
+        log_info("table.memory", "table=%s rows=%u bytes=%" PRIu64, table_spec(table)->name, table_rows(table), table_memory(table));
+    }
+}

@@ -1,0 +1,186 @@
+#include "cli/verify.h"
+#include "cli/output_log.h"
+#include "math/blas_core.h"
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#define MANIFEST_BYTES ((size_t)64 << 20)
+
+/* A sink that compares what the stage publishes with what was published. */
+struct comparison {
+    struct session *session;
+    struct output_log *log;
+    struct recording_writer_config written;
+    uint64_t epoch;
+    int64_t next_offset[TOPIC_COUNT][64];
+};
+
+static enum status compare_begin(void *self, uint64_t epoch, struct error *err) {
+    (void)err;
+    ((struct comparison *)self)->epoch = epoch;
+    return OK;
+}
+
+/* The key of a row as text: ids as they are, integers as numbers. */
+static void name_key(struct bytes key, char *out, size_t size) {
+    size_t used = 0;
+    if (key.len == 8 && !bytes_is_utf8(key)) {
+        snprintf(out, size, "%" PRIu64, get_be64(key.data));
+        return;
+    }
+    for (size_t i = 0; i < key.len && used + 5 < size; i++)
+        used += (size_t)snprintf(out + used, size - used, key.data[i] >= 0x20 && key.data[i] < 0x7F ? "%c" : "\\x%02x", key.data[i]);
+    out[used] = '\0';
+}
+
+static enum status differs(struct comparison *c, const struct record *made, const char *how, struct error *err) {
+    struct row_output row;
+    char key[128] = "";
+    if (made->topic == TOPIC_DEAD_LETTER || codec_decode_row(c->session->codec, made, &row, err) != OK)
+        return FAIL(err, FATAL, EX_DATAERR, "epoch %" PRIu64 ": a record of %s %s", c->epoch, topic_name(made->topic), how);
+    name_key(row.key, key, sizeof key);
+    return FAIL(err, FATAL, EX_DATAERR, "epoch %" PRIu64 ": table '%s', row '%s' (topic %s): %s", c->epoch, row.table, key,
+                topic_name(made->topic), how);
+}
+
+static enum status compare_put(void *self, const struct record *made, struct error *err) {
+    struct comparison *c = self;
+    struct record recorded;
+    bool got;
+    if (made->topic == TOPIC_EPOCHS)
+        return OK; /* compared field by field afterwards */
+    int32_t partition = recording_partition(made, c->written.partitions[made->topic]);
+    TRY(output_log_next(c->log, made->topic, partition, &recorded, &got, err));
+    if (!got)
+        return differs(c, made, "is not in the recording", err);
+    c->next_offset[made->topic][partition] = recorded.offset + 1;
+    if (!bytes_equal(made->key, recorded.key))
+        return differs(c, made, "the recording has another row at this place", err);
+    if (!bytes_equal(made->value, recorded.value))
+        return differs(c, made, "the recorded value differs from the recomputed one", err);
+    return OK;
+}
+
+static enum status compare_ends(void *self, struct output_end *ends, uint32_t max, uint32_t *count, struct error *err) {
+    struct comparison *c = self;
+    *count = 0;
+    for (enum topic topic = TOPIC_INPUTS; topic < TOPIC_COUNT; topic++)
+        for (int32_t p = 0; p < c->written.partitions[topic]; p++) {
+            if (*count == max)
+                return FAIL(err, FATAL, EX_CONFIG, "more than %u output partitions", max);
+            int64_t end = topic == TOPIC_EPOCHS ? (int64_t)c->epoch - 1 : c->next_offset[topic][p];
+            ends[(*count)++] = (struct output_end){topic, p, end};
+        }
+    return OK;
+}
+
+static enum status compare_commit(void *self, const struct position *positions, uint32_t count, struct error *err) {
+    (void)self, (void)positions, (void)count, (void)err;
+    return OK;
+}
+static enum status compare_abort(void *self, struct error *err) {
+    (void)self, (void)err;
+    return OK;
+}
+
+static const struct table_state *state_named(const struct manifest *manifest, const char *name) {
+    for (uint32_t i = 0; i < manifest->table_count; i++)
+        if (strcmp(manifest->tables[i].name, name) == 0)
+            return &manifest->tables[i];
+    return NULL;
+}
+
+static enum status compare_manifests(const struct manifest *made, const struct manifest *recorded, struct error *err) {
+    unsigned long long epoch = (unsigned long long)recorded->epoch;
+    for (uint32_t i = 0; i < made->table_count; i++) {
+        const struct table_state *state = state_named(recorded, made->tables[i].name);
+        if (state == NULL || !digest_equal(state->digest, made->tables[i].digest) || state->rows != made->tables[i].rows)
+            return FAIL(err, FATAL, EX_DATAERR, "epoch %llu: the digest of table '%s' differs from the manifest's", epoch, made->tables[i].name);
+    }
+    for (uint32_t i = 0; i < recorded->end_count; i++)
+        for (uint32_t j = 0; j < made->end_count; j++)
+            if (made->ends[j].topic == recorded->ends[i].topic && made->ends[j].partition == recorded->ends[i].partition &&
+                made->ends[j].end_offset != recorded->ends[i].end_offset)
+                return FAIL(err, FATAL, EX_DATAERR, "epoch %llu: %s-%d has records that were not recomputed", epoch,
+                            topic_name(made->ends[j].topic), made->ends[j].partition);
+    if (!digest_equal(made->state, recorded->state) || made->range_count != recorded->range_count)
+        return FAIL(err, FATAL, EX_DATAERR, "epoch %llu: the manifest differs from the recomputed one", epoch);
+    return OK;
+}
+
+static enum status check_core(const struct manifest *manifest, struct error *err) {
+    const char *running = blas_core_running();
+    if (strcmp(manifest->blas_core, running) == 0)
+        return OK;
+    return FAIL(err, FATAL, EX_CONFIG, "the outputs were made with OpenBLAS core type %s and this process runs %s, whose sums round differently: verify on a CPU of that type, or with OPENBLAS_CORETYPE=%s if this CPU has it",
+                manifest->blas_core, running, manifest->blas_core);
+}
+
+static enum status verify_epoch(struct comparison *c, const struct manifest *manifest, struct error *err) {
+    bool done;
+    TRY(check_core(manifest, err));
+    TRY(recording_source_follow(c->session->source, manifest->ranges, manifest->range_count, err));
+    stage_follow(c->session->stage, manifest);
+    TRY(stage_step(c->session->stage, &done, err));
+    return compare_manifests(stage_last_manifest(c->session->stage), manifest, err);
+}
+
+static void show(struct session *session, struct progress *progress) {
+    struct stage_totals totals;
+    stage_totals(session->stage, &totals);
+    progress_show(progress, &(struct progress_line){totals.events, session->interactions + session->listings, totals.stream_ms,
+                                                    totals.epochs, (double)NAN});
+}
+
+static enum status verify_all(struct comparison *c, struct progress *progress, uint64_t *epochs, struct error *err) {
+    struct arena scratch;
+    TRY(arena_reserve(&scratch, "manifests", MANIFEST_BYTES, err));
+    enum status status = OK;
+    for (bool got = true; status == OK && got;) {
+        struct manifest manifest;
+        arena_reset(&scratch);
+        status = output_log_manifest(c->log, &scratch, &manifest, &got, err);
+        if (status == OK && got)
+            status = verify_epoch(c, &manifest, err);
+        if (status == OK && got)
+            *epochs = manifest.epoch;
+        if (progress_due(progress))
+            show(c->session, progress);
+    }
+    arena_release(&scratch);
+    return status;
+}
+
+enum status verify_outputs(struct session *session, const char *outputs, struct progress *progress, uint64_t *epochs,
+                           struct error *err) {
+    struct comparison *c = arena_must(&session->arena, sizeof *c);
+    *c = (struct comparison){.session = session};
+    *epochs = 0;
+    session_writer_config(session, &c->written);
+    TRY(output_log_open(&c->log, outputs, &c->written, session->codec, &session->arena, err));
+    TRY(session_stage(session, (struct sink_port){c, compare_begin, compare_put, compare_ends, compare_commit, compare_abort}, err));
+    enum status status = verify_all(c, progress, epochs, err);
+    output_log_close(c->log);
+    if (status == OK && *epochs == 0)
+        return FAIL(err, FATAL, EX_NOINPUT, "%s: no manifest in the epochs topic: nothing to verify", outputs);
+    return status;
+}
+
+enum status verify_config(struct session *session, const char *outputs, char *text, size_t size, struct error *err) {
+    struct recording_writer_config epochs_only = {.partitions[TOPIC_EPOCHS] = 1};
+    struct output_log *log;
+    struct arena scratch;
+    struct manifest manifest = {0};
+    bool got = false;
+    text[0] = '\0';
+    TRY(output_log_open(&log, outputs, &epochs_only, session->codec, &session->arena, err));
+    TRY(arena_reserve(&scratch, "manifest", MANIFEST_BYTES, err));
+    enum status status = output_log_manifest(log, &scratch, &manifest, &got, err);
+    if (status == OK && got && manifest.config != NULL)
+        snprintf(text, size, "%s", manifest.config);
+    output_log_close(log);
+    arena_release(&scratch);
+    return status;
+}
