@@ -1,4 +1,5 @@
-/* The layers against golden arrays of the reference: outputs and the gradient of every input and parameter. */
+/* The layers against golden arrays of the reference: outputs and the gradient of every input and
+ * parameter. */
 #include "math/layers.h"
 
 #include "../npy.h"
@@ -6,10 +7,12 @@
 #include <check.h>
 #include <math.h>
 
-/* Largest difference of ours from the golden array NAME, as a share of tolerance; prints it by name. */
+/* Largest difference of ours from the golden array NAME, as a share of tolerance; prints it by
+ * name. */
 static void check_close(const char *name, const float *ours, size_t count) {
     struct npy golden = npy_golden(name);
-    ck_assert_msg(golden.count == count, "%s: %zu elements, expected %zu", name, count, golden.count);
+    ck_assert_msg(golden.count == count, "%s: %zu elements, expected %zu", name, count,
+                  golden.count);
     double largest = 0.0;
     size_t at = 0;
     for (size_t i = 0; i < count; i++) {
@@ -22,8 +25,8 @@ static void check_close(const char *name, const float *ours, size_t count) {
     printf("%-24s max difference %.3g\n", name, largest);
     for (size_t i = 0; i < count; i++)
         ck_assert_msg(fabsf(ours[i] - golden.f32[i]) <= 1e-4f * fabsf(golden.f32[i]) + 2e-6f,
-                      "%s[%zu]: %.8g, expected %.8g (largest difference %.3g at %zu)", name, i, (double)ours[i],
-                      (double)golden.f32[i], largest, at);
+                      "%s[%zu]: %.8g, expected %.8g (largest difference %.3g at %zu)", name, i,
+                      (double)ours[i], (double)golden.f32[i], largest, at);
     npy_free(&golden);
 }
 
@@ -72,20 +75,33 @@ START_TEST(fuse) {
 }
 END_TEST
 
-/* One query and its history: normalise, attend, and back again. `positions` are the history items that the mask keeps. */
-static void attend(size_t d, size_t h, const size_t *positions, float sharpness, const float *query, const float *keys,
-                   const float *up, float *out, float *dquery, float *dkeys, float *dsharpness) {
+/* One query and its history: normalise, attend, and back again. `positions` are the history items
+ * that the mask keeps. */
+static void attend(size_t d, size_t h, const size_t *positions, float sharpness, const float *query,
+                   const float *keys, const float *up, float *out, float *dquery, float *dkeys,
+                   float *dsharpness) {
     size_t stride = attention_stride(h);
-    float *x = zeros((h + 1) * d), *unit = zeros((h + 1) * d), *inverse = zeros(h + 1), *dx = zeros((h + 1) * d);
+    float *x = zeros((h + 1) * d), *unit = zeros((h + 1) * d), *inverse = zeros(h + 1),
+          *dx = zeros((h + 1) * d);
     float *dunit = zeros((h + 1) * d), *rows = zeros((3 + d) * stride);
     memcpy(x, query, d * sizeof *x);
     for (size_t j = 0; j < h; j++)
         memcpy(x + (j + 1) * d, keys + positions[j] * d, d * sizeof *x);
     normalise_forward(h + 1, d, 0.1f, x, unit, inverse);
-    struct attention a = {.queries = 1, .items = h, .width = d, .sharpness = sharpness, .query = unit, .key = unit + d,
-                          .value = x + d, .scores = rows, .weights = rows + stride, .scratch = rows + 3 * stride};
+    struct attention a = {.queries = 1,
+                          .items = h,
+                          .width = d,
+                          .sharpness = sharpness,
+                          .query = unit,
+                          .key = unit + d,
+                          .value = x + d,
+                          .scores = rows,
+                          .weights = rows + stride,
+                          .scratch = rows + 3 * stride};
     attention_forward(&a, out, d);
-    attention_backward(&a, up, &(struct attention_gradients){dunit, dunit + d, dx + d, dsharpness, rows + 2 * stride});
+    attention_backward(
+        &a, up,
+        &(struct attention_gradients){dunit, dunit + d, dx + d, dsharpness, rows + 2 * stride});
     normalise_backward(h + 1, d, unit, inverse, dunit, dx);
     memcpy(dquery, dx, d * sizeof *x);
     for (size_t j = 0; j < h; j++)
@@ -104,7 +120,8 @@ static void check_attention(const char *module, const char *query, const char *k
     struct npy q = part(module, name);
     snprintf(name, sizeof name, "in.%s", keys);
     struct npy k = part(module, name);
-    struct npy mask = part(module, "in.mask"), sharpness = part(module, "p.sharp"), up = part(module, "up");
+    struct npy mask = part(module, "in.mask"), sharpness = part(module, "p.sharp"),
+               up = part(module, "up");
     size_t n = k.shape[0], h = k.shape[1], d = k.shape[2], positions[64], empty = 0;
     float *out = zeros(n * d), *dq = zeros(n * d), *dk = zeros(n * h * d), dsharpness[2] = {0};
     for (size_t i = 0; i < n; i++) {
@@ -113,8 +130,8 @@ static void check_attention(const char *module, const char *query, const char *k
             if (mask.f32[i * h + j] > 0)
                 positions[length++] = j;
         empty += length == 0;
-        attend(d, length, positions, sharpness.f32[view], q.f32 + i * d, k.f32 + i * h * d, up.f32 + i * d, out + i * d,
-               dq + i * d, dk + i * h * d, &dsharpness[view]);
+        attend(d, length, positions, sharpness.f32[view], q.f32 + i * d, k.f32 + i * h * d,
+               up.f32 + i * d, out + i * d, dq + i * d, dk + i * h * d, &dsharpness[view]);
     }
     ck_assert_uint_gt(empty, 0); /* the arrays cover the empty history */
     check_part(module, "out", out, n * d);
@@ -133,13 +150,18 @@ static void check_attention(const char *module, const char *query, const char *k
     free(dk);
 }
 
-START_TEST(attention_behaviour) { check_attention("att_behavior", "b", "hb", 0); }
+START_TEST(attention_behaviour) {
+    check_attention("att_behavior", "b", "hb", 0);
+}
 END_TEST
 
-START_TEST(attention_modal) { check_attention("att_modal", "m", "hm", 1); }
+START_TEST(attention_modal) {
+    check_attention("att_modal", "m", "hm", 1);
+}
 END_TEST
 
-/* Queries that share a history are computed together, and each must get what it gets alone, to the bit. */
+/* Queries that share a history are computed together, and each must get what it gets alone, to the
+ * bit. */
 START_TEST(attention_alone_and_together) {
     enum { N = 7, H = 5, D = 24 };
     size_t stride = attention_stride(H);
@@ -149,8 +171,16 @@ START_TEST(attention_alone_and_together) {
         query[i] = (float)((i * 37) % 101) / 100.0f - 0.5f;
     for (size_t i = 0; i < H * D; i++)
         key[i] = (float)((i * 53) % 89) / 88.0f - 0.5f;
-    struct attention a = {.queries = N, .items = H, .width = D, .sharpness = 3.0f, .query = query, .key = key,
-                          .value = key, .scores = rows, .weights = rows + N * stride, .scratch = rows + 2 * N * stride};
+    struct attention a = {.queries = N,
+                          .items = H,
+                          .width = D,
+                          .sharpness = 3.0f,
+                          .query = query,
+                          .key = key,
+                          .value = key,
+                          .scores = rows,
+                          .weights = rows + N * stride,
+                          .scratch = rows + 2 * N * stride};
     attention_forward(&a, out, D);
     for (size_t i = 0; i < N; i++) {
         struct attention one = a;
@@ -168,14 +198,23 @@ END_TEST
 
 START_TEST(dnn) {
     struct npy x = part("dnn", "in.x"), up = part("dnn", "up");
-    struct npy w1 = part("dnn", "p.w1"), b1 = part("dnn", "p.b1"), w2 = part("dnn", "p.w2"), b2 = part("dnn", "p.b2");
+    struct npy w1 = part("dnn", "p.w1"), b1 = part("dnn", "p.b1"), w2 = part("dnn", "p.w2"),
+               b2 = part("dnn", "p.b2");
     struct npy w3 = part("dnn", "p.w3"), b3 = part("dnn", "p.b3");
-    size_t n = x.shape[0], inputs = x.shape[1], stride = inputs + 3, first = b1.count, second = b2.count;
-    struct dnn net = {inputs, stride, {first, second}, w1.f32, b1.f32, w2.f32, b2.f32, w3.f32, b3.f32};
+    size_t n = x.shape[0], inputs = x.shape[1], stride = inputs + 3, first = b1.count,
+           second = b2.count;
+    struct dnn net = {inputs, {first, second}, stride, w1.f32, b1.f32,
+                      w2.f32, b2.f32,          w3.f32, b3.f32};
     float *padded = zeros(n * stride), *dx = zeros(n * inputs), *logits = zeros(n);
     float *hidden[2] = {zeros(n * first), zeros(n * second)};
-    struct dnn_gradients g = {zeros(w1.count), zeros(first), zeros(w2.count), zeros(second), zeros(second), zeros(1),
-                              zeros(n * stride), {zeros(n * first), zeros(n * second)},
+    struct dnn_gradients g = {zeros(w1.count),
+                              zeros(first),
+                              zeros(w2.count),
+                              zeros(second),
+                              zeros(second),
+                              zeros(1),
+                              zeros(n * stride),
+                              {zeros(n * first), zeros(n * second)},
                               {zeros(first * stride), zeros(second * first)}};
     for (size_t i = 0; i < n; i++)
         memcpy(padded + i * stride, x.f32 + i * inputs, inputs * sizeof *padded);
@@ -191,8 +230,10 @@ START_TEST(dnn) {
     check_part("dnn", "g.w3", g.w3, second);
     check_part("dnn", "g.b3", g.b3, 1);
     check_part("dnn", "g.x", dx, n * inputs);
-    float *all[] = {padded, dx, logits, hidden[0], hidden[1], g.w1, g.b1, g.w2, g.b2, g.w3, g.b3, g.x, g.hidden[0],
-                    g.hidden[1], g.transposed[0], g.transposed[1]};
+    float *all[] = {padded,         dx,   logits,      hidden[0],   hidden[1],
+                    g.w1,           g.b1, g.w2,        g.b2,        g.w3,
+                    g.b3,           g.x,  g.hidden[0], g.hidden[1], g.transposed[0],
+                    g.transposed[1]};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
     struct npy *arrays[] = {&x, &up, &w1, &b1, &w2, &b2, &w3, &b3};

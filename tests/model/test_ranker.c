@@ -1,0 +1,617 @@
+/* The ranker's properties, and its gradients against central differences of its own loss. */
+#include "base/digest.h"
+#include "model/ranker_private.h"
+#include "ranker_world.h"
+#include <check.h>
+#include <math.h>
+
+#define EVENTS 12
+#define ITEMS 30
+
+static uint64_t seed(void) {
+    const char *text = getenv("COLDSTREAM_SEED");
+    uint64_t value = text ? strtoull(text, NULL, 10) : 1;
+    printf("rerun with COLDSTREAM_SEED=%llu\n", (unsigned long long)value);
+    return value;
+}
+
+static struct ranker_config small_config(enum variant variant) {
+    struct ranker_config c = world_config(variant);
+    c.width = 8;
+    c.history = 5;
+    c.batch = EVENTS;
+    c.z_dims = 12;
+    memcpy(c.books, (uint32_t[SID_CODES]){4, 5, 6, 3, 7}, sizeof c.books);
+    c.prefix_rows = 50; /* less than 4 * 5 * 6: prefixes share rows */
+    c.hidden[0] = 17;
+    c.hidden[1] = 12;
+    return c;
+}
+
+/* Every row of a table: values plus deviation * N(0, 1). */
+static void shake(struct table *table, float deviation, struct rng *rng) {
+    for (uint32_t row = 0; row < table_end(table); row++)
+        if (table_live(table, row)) {
+            float *value = table_edit(table, row);
+            for (uint32_t i = 0; i < table_spec(table)->value_bytes / 4; i++)
+                value[i] += deviation * rng_normal(rng);
+        }
+}
+
+/* A small world with random items, two without a SID and without content, parameters far from their
+ * first values. */
+static void open_small(struct world *w, enum variant variant, struct rng *rng) {
+    struct ranker_config config = small_config(variant);
+    world_open(w, &config, ITEMS);
+    for (int i = 0; i < ITEMS - 2; i++)
+        world_random_item(w, rng);
+    world_item(w, NULL, NULL);
+    world_item(w, NULL, NULL);
+    shake(w->items.embedding, 1.0f, rng);
+    for (int t = 0; t < TENSORS; t++)
+        if (w->ranker->tensors[t].count > 0)
+            shake(w->ranker->tensors[t].values, 0.3f, rng);
+    for (int l = 0; variant == VARIANT_ID_SID && l < SID_CODES; l++)
+        shake(w->ranker->levels[l].rows, 0.5f, rng);
+    world_commit(w);
+}
+
+/* ---- gradients against central differences ---- */
+
+static double total_loss(struct world *w, const struct batch *b) {
+    float logits[EVENTS];
+    double loss = 0.0;
+    ranker_score(w->ranker, b, logits);
+    for (uint32_t e = 0; e < b->events; e++) {
+        double o = (double)logits[e];
+        loss += fmax(o, 0.0) - o * (double)b->labels[e] + log1p(exp(-fabs(o)));
+    }
+    return loss;
+}
+
+struct slopes {
+    const char *name;
+    double largest; /* difference */
+    double size;    /* of the gradient */
+    int checked, off, skipped;
+};
+
+/* Which relus are open: where that changes within a step, the difference is no slope. */
+static uint64_t open_relus(const struct world *w, const struct batch *b) {
+    uint64_t hash = 0;
+    for (int l = 0; l < 2; l++)
+        for (size_t i = 0; i < b->events * w->ranker->dnn.hidden[l]; i++)
+            hash = hash * 0x9e3779b97f4a7c15 + (w->ranker->hidden[l][i] > 0.0f) + 1;
+    return hash;
+}
+
+/* True when no relu opens or closes within the step; *slope is then the difference quotient. */
+static bool central_difference(struct world *w, const struct batch *b, float *parameter, float step,
+                               double *slope) {
+    float before = *parameter, high = before + step, low = before - step;
+    *parameter = high;
+    double up = total_loss(w, b);
+    uint64_t open_high = open_relus(w, b);
+    *parameter = low;
+    double down = total_loss(w, b);
+    uint64_t open_low = open_relus(w, b);
+    *parameter = before;
+    *slope = (up - down) / ((double)high - (double)low);
+    return open_high == open_low;
+}
+
+static void check_slope(struct world *w, const struct batch *b, struct slopes *s, float *parameter,
+                        float gradient) {
+    double slope, bound = 0.0;
+    bool smooth = false;
+    for (float step = 1e-3f; step > 1e-4f && !smooth; step /= 4) {
+        smooth = central_difference(w, b, parameter, step, &slope);
+        bound = 4e-6 / (double)step +
+                1e-2 * fabs((double)gradient); /* rounding of the logits; curvature */
+    }
+    if (!smooth) {
+        s->skipped++;
+        return;
+    }
+    double difference = fabs(slope - (double)gradient);
+    s->checked++;
+    s->off += difference > bound;
+    s->largest = fmax(s->largest, difference);
+    s->size = fmax(s->size, fabs((double)gradient));
+}
+
+static void report(const struct slopes *s) {
+    printf("%-16s %3d slopes (%d at a corner), max difference %.2g of gradients up to %.2g\n",
+           s->name, s->checked, s->skipped, s->largest, s->size);
+    ck_assert_int_gt(s->checked + s->skipped, 0);
+    ck_assert_msg(s->off == 0, "%s: %d of %d gradients are off", s->name, s->off, s->checked);
+}
+
+static void check_tensor_slopes(struct world *w, const struct batch *b,
+                                const float *const gradients[TENSORS], struct rng *rng) {
+    for (int i = 0; i < TENSORS; i++) {
+        struct tensor *t = &w->ranker->tensors[i];
+        struct slopes s = {.name = t->name};
+        for (size_t k = 0; k < t->count && k < 24; k++) {
+            size_t at = t->count <= 24 ? k : rng_below(rng, (uint32_t)t->count);
+            check_slope(w, b, &s, t->value + at, gradients[i][at]);
+        }
+        if (t->count > 0)
+            report(&s);
+    }
+}
+
+static void check_item_slopes(struct world *w, const struct batch *b, const float *dx,
+                              const float *dbias, struct rng *rng) {
+    struct slopes id = {.name = "embedding"}, bias = {.name = "bias"};
+    uint32_t d = w->config.width;
+    float *rows = table_values(w->items.embedding);
+    for (uint32_t u = 0; u < b->items; u++) {
+        uint32_t j = rng_below(rng, d);
+        float *row = rows + b->item_row[u] * (d + 1);
+        check_slope(w, b, &id, row + j, dx[u * d + j]);
+        check_slope(w, b, &bias, row + d, dbias[u]);
+    }
+    report(&id);
+    report(&bias);
+}
+
+static void check_level_slopes(struct world *w, const struct batch *b, struct rng *rng) {
+    uint32_t d = w->config.width;
+    for (int l = 0; l < SID_CODES; l++) {
+        struct code_level *level = &w->ranker->levels[l];
+        struct slopes s = {.name = table_spec(level->rows)->name};
+        float *rows = table_values(level->rows);
+        for (uint32_t i = 0; i < level->distinct; i++) {
+            uint32_t j = rng_below(rng, d);
+            check_slope(w, b, &s, rows + level->row[i] * d + j, level->gradient[i * d + j]);
+        }
+        report(&s);
+    }
+}
+
+static float *copy(const float *from, size_t count) {
+    float *to = malloc((count + 1) * sizeof *to);
+    ck_assert_ptr_nonnull(to);
+    return memcpy(to, from, count * sizeof *to);
+}
+
+static void check_slopes(enum variant variant) {
+    struct rng rng = rng_stream(seed(), RNG_TEST, 10, variant);
+    struct world w;
+    float logits[EVENTS], *gradients[TENSORS];
+    open_small(&w, variant, &rng);
+    struct batch b = batch_new(&w);
+    batch_random(&w, &b, EVENTS, 4, true, &rng);
+    b.history_length[1] = 0;
+    b.history_length[2] = w.config.history;
+    ranker_score(w.ranker, &b, logits);
+    double loss = total_loss(&w, &b);
+    ck_assert_double_le(fabs((double)ranker_learn(w.ranker, &b) - loss / EVENTS), 1e-5);
+    tables_rollback(w.set); /* the gradients stay in the scratch, the parameters are back */
+    for (int t = 0; t < TENSORS; t++)
+        gradients[t] = copy(w.ranker->tensors[t].gradient, w.ranker->tensors[t].count);
+    float *dx = copy(w.ranker->view[VIEW_BEHAVIOUR].dx, b.items * w.config.width),
+          *dbias = copy(w.ranker->dbias, b.items);
+    check_tensor_slopes(&w, &b, (const float *const *)gradients, &rng);
+    check_item_slopes(&w, &b, dx, dbias, &rng);
+    if (variant == VARIANT_ID_SID)
+        check_level_slopes(&w, &b, &rng);
+    for (int t = 0; t < TENSORS; t++)
+        free(gradients[t]);
+    free(dx);
+    free(dbias);
+    batch_free(&b);
+    world_close(&w);
+}
+
+START_TEST(slopes_id) {
+    check_slopes(VARIANT_ID);
+}
+END_TEST
+START_TEST(slopes_id_content) {
+    check_slopes(VARIANT_ID_CONTENT);
+}
+END_TEST
+START_TEST(slopes_id_sid) {
+    check_slopes(VARIANT_ID_SID);
+}
+END_TEST
+
+/* ---- rows ---- */
+
+/* One event of one user with a history of the given items (positions). */
+static void one_event(struct world *w, struct batch *b, uint32_t candidate, const uint32_t *history,
+                      uint32_t length) {
+    b->events = b->users = 1;
+    b->user[0] = 0;
+    b->candidate[0] = candidate;
+    b->history_length[0] = length;
+    for (uint32_t j = 0; j < length; j++)
+        b->history[j] = history[j];
+    b->labels[0] = 1.0f;
+    batch_index(w, b);
+}
+
+/* I_RQ + I_OPQ of an item, as a batch of its own computes it. */
+static void modal_vector(struct world *w, struct batch *b, uint32_t item, float *out) {
+    float logit;
+    one_event(w, b, item, NULL, 0);
+    ranker_score(w->ranker, b, &logit);
+    memcpy(out, w->ranker->view[VIEW_MODAL].x, w->config.width * sizeof *out);
+}
+
+START_TEST(items_that_share_a_code_share_its_row) {
+    struct world w;
+    struct ranker_config config = small_config(VARIANT_ID_SID);
+    float logit, shares[2][8], differs[2][8];
+    world_open(&w, &config, ITEMS);
+    uint32_t learned = world_item(&w, (uint16_t[]){1, 2, 3, 0, 1}, NULL);
+    uint32_t same_first = world_item(&w, (uint16_t[]){1, 4, 0, 1, 2}, NULL);
+    uint32_t other_prefix =
+        world_item(&w, (uint16_t[]){2, 2, 3, 2, 3}, NULL); /* the same c2 and c3 do not matter */
+    struct tensor *fuse = &w.ranker->tensors[TENSOR_FUSE];
+    float *fuse_before = copy(fuse->value, fuse->count);
+    world_commit(&w);
+    struct batch b = batch_new(&w);
+    modal_vector(&w, &b, same_first, shares[0]);
+    modal_vector(&w, &b, other_prefix, differs[0]);
+    one_event(&w, &b, learned, NULL, 0);
+    ranker_score(w.ranker, &b, &logit);
+    ranker_learn(w.ranker, &b);
+    ck_assert_mem_ne(fuse->value, fuse_before, fuse->count * sizeof(float));
+    memcpy(fuse->value, fuse_before,
+           fuse->count * sizeof(float)); /* Fuse moves all items; here only rows are of interest */
+    modal_vector(&w, &b, same_first, shares[1]);
+    modal_vector(&w, &b, other_prefix, differs[1]);
+    ck_assert_mem_ne(shares[0], shares[1], sizeof shares[0]);
+    ck_assert_mem_eq(differs[0], differs[1], sizeof differs[0]);
+    free(fuse_before);
+    batch_free(&b);
+    world_close(&w);
+}
+END_TEST
+
+START_TEST(the_order_of_levels_matters) {
+    struct world w;
+    struct ranker_config config = small_config(VARIANT_ID_SID);
+    float straight[8], turned[8];
+    world_open(&w, &config, ITEMS);
+    uint32_t a = world_item(&w, (uint16_t[]){1, 2, 3, 1, 1}, NULL),
+             b = world_item(&w, (uint16_t[]){3, 2, 1, 1, 1}, NULL);
+    struct batch batch = batch_new(&w);
+    modal_vector(&w, &batch, a, straight);
+    modal_vector(&w, &batch, b, turned);
+    ck_assert_mem_ne(straight, turned, sizeof straight);
+    batch_free(&batch);
+    world_close(&w);
+}
+END_TEST
+
+START_TEST(a_new_item_starts_at_zero) {
+    struct rng rng = rng_stream(seed(), RNG_TEST, 12, 0);
+    struct world w;
+    struct ranker_config config = small_config(VARIANT_ID_SID);
+    world_open(&w, &config, ITEMS);
+    uint32_t row = world_random_item(&w, &rng);
+    const float *embedding = table_value(w.items.embedding, row),
+                *optimiser = table_value(w.items.optimiser, row);
+    for (uint32_t i = 0; i <= config.width; i++)
+        ck_assert(embedding[i] == 0.0f);
+    ck_assert(optimiser[0] == config.accumulator_rows && optimiser[1] == config.accumulator_rows);
+    struct digest before, after;
+    world_commit(&w);
+    before = tables_digest(w.set);
+    struct error err;
+    ck_assert_int_eq(ranker_admit(w.ranker, row, &err),
+                     OK); /* again: nothing is missing, nothing changes */
+    world_commit(&w);
+    after = tables_digest(w.set);
+    ck_assert(digest_equal(before, after));
+    world_close(&w);
+}
+END_TEST
+
+/* The first value of a code row depends on the seed, the table and the row alone, not on when the
+ * row is made. */
+START_TEST(first_values_do_not_depend_on_order) {
+    struct world w[2];
+    struct ranker_config config = small_config(VARIANT_ID_SID);
+    const uint16_t a[SID_CODES] = {1, 2, 3, 0, 1}, b[SID_CODES] = {3, 0, 5, 2, 6};
+    for (int i = 0; i < 2; i++) {
+        world_open(&w[i], &config, ITEMS);
+        world_item(&w[i], i ? a : b, NULL);
+        world_item(&w[i], i ? b : a, NULL);
+        world_commit(&w[i]);
+    }
+    for (int l = 0; l < SID_CODES; l++) {
+        struct code_level *one = &w[0].ranker->levels[l], *two = &w[1].ranker->levels[l];
+        ck_assert(digest_equal(table_digest(one->rows), table_digest(two->rows)));
+        ck_assert(digest_equal(table_digest(one->accumulators), table_digest(two->accumulators)));
+    }
+    for (int i = 0; i < 2; i++)
+        world_close(&w[i]);
+}
+END_TEST
+
+/* ---- what a batch touches ---- */
+
+/* Dirty rows of a table: all must be in `allowed`; returns how many there are. */
+static uint32_t count_dirty(const struct table *table, const bool *allowed) {
+    for (uint32_t i = 0; i < table_dirty_count(table); i++)
+        ck_assert_msg(allowed[table_dirty_at(table, i)], "%s: row %u is dirty",
+                      table_spec(table)->name, table_dirty_at(table, i));
+    return table_dirty_count(table);
+}
+
+static void check_dirty_levels(const struct world *w, const struct batch *b) {
+    for (uint32_t l = 0; l < SID_CODES; l++) {
+        const struct code_level *level = &w->ranker->levels[l];
+        bool rows[64] = {0}, chunks[64] = {0};
+        uint32_t distinct = 0;
+        for (uint32_t u = 0; u < b->items; u++) {
+            if (!table_live(w->items.sid, b->item_row[u]))
+                continue;
+            uint32_t row = code_row(&w->config, table_value(w->items.sid, b->item_row[u]), l);
+            distinct += !rows[row];
+            rows[row] = chunks[row / ACCUMULATORS_PER_ROW] = true;
+        }
+        ck_assert_uint_eq(count_dirty(level->rows, rows), distinct);
+        ck_assert_uint_gt(count_dirty(level->accumulators, chunks), 0);
+    }
+}
+
+START_TEST(only_touched_rows_are_dirty) {
+    struct rng rng = rng_stream(seed(), RNG_TEST, 13, 0);
+    struct world w;
+    float logits[EVENTS];
+    bool items[ITEMS] = {0};
+    open_small(&w, VARIANT_ID_SID, &rng);
+    struct batch b = batch_new(&w);
+    batch_random(&w, &b, 3, 2, false, &rng);
+    ck_assert_uint_lt(b.items, ITEMS);
+    for (uint32_t u = 0; u < b.items; u++)
+        items[b.item_row[u]] = true;
+    ranker_score(w.ranker, &b, logits);
+    tables_seal(w.set);
+    for (uint32_t t = 0; t < tables_count(w.set); t++) /* scoring changes nothing */
+        ck_assert_uint_eq(table_dirty_count(tables_at(w.set, t)), 0);
+    tables_commit(w.set);
+    ranker_learn(w.ranker, &b);
+    tables_seal(w.set);
+    ck_assert_uint_eq(count_dirty(w.items.embedding, items), b.items);
+    ck_assert_uint_eq(count_dirty(w.items.optimiser, items), b.items);
+    ck_assert_uint_eq(table_dirty_count(w.items.items) + table_dirty_count(w.items.sid) +
+                          table_dirty_count(w.items.z),
+                      0);
+    check_dirty_levels(&w, &b);
+    tables_commit(w.set);
+    batch_free(&b);
+    world_close(&w);
+}
+END_TEST
+
+/* Without a SID there is nothing for codes to learn, without a history nothing for the sharpness.
+ * */
+START_TEST(rows_without_gradient_stay_clean) {
+    struct rng rng = rng_stream(seed(), RNG_TEST, 14, 0);
+    struct world w;
+    float logit;
+    open_small(&w, VARIANT_ID_SID, &rng);
+    struct batch b = batch_new(&w);
+    one_event(&w, &b, ITEMS - 1, NULL, 0);
+    ranker_score(w.ranker, &b, &logit);
+    for (uint32_t j = 0; j < w.config.width; j++)
+        ck_assert(w.ranker->input[FEATURES + w.config.width + j] == 0.0f);
+    ranker_learn(w.ranker, &b);
+    tables_seal(w.set);
+    ck_assert_uint_eq(table_dirty_count(w.items.embedding), 1);
+    for (int l = 0; l < SID_CODES; l++)
+        ck_assert_uint_eq(table_dirty_count(w.ranker->levels[l].rows), 0);
+    ck_assert_uint_eq(table_dirty_count(w.ranker->tensors[TENSOR_FUSE].values), 0);
+    ck_assert_uint_eq(table_dirty_count(w.ranker->tensors[TENSOR_SHARPNESS].values), 0);
+    ck_assert_uint_eq(table_dirty_count(w.ranker->tensors[TENSOR_W1].values), 1);
+    tables_commit(w.set);
+    batch_free(&b);
+    world_close(&w);
+}
+END_TEST
+
+/* ---- the same bits ---- */
+
+static void check_rollback(enum variant variant) {
+    struct rng rng = rng_stream(seed(), RNG_TEST, 15, variant);
+    struct world w;
+    float first[EVENTS], again[EVENTS], other[EVENTS];
+    open_small(&w, variant, &rng);
+    struct batch b = batch_new(&w);
+    batch_random(&w, &b, EVENTS, 5, true, &rng);
+    struct digest before = tables_digest(w.set);
+    ranker_score(w.ranker, &b, first);
+    ranker_learn(w.ranker, &b);
+    tables_seal(w.set);
+    struct digest learned = tables_digest(w.set);
+    ck_assert(!digest_equal(learned, before));
+    tables_rollback(w.set);
+    ck_assert(digest_equal(tables_digest(w.set), before));
+    struct error err;
+    for (uint32_t t = 0; t < tables_count(w.set); t++) /* the digests are those of the rows */
+        ck_assert_int_eq(table_validate(tables_at(w.set, t), &err), OK);
+    ranker_score(w.ranker, &b, again);
+    ck_assert_mem_eq(first, again, sizeof first);
+    ranker_learn(w.ranker, &b);
+    tables_seal(w.set);
+    ck_assert(digest_equal(tables_digest(w.set), learned)); /* the same batch from the same state */
+    tables_commit(w.set);
+    ranker_score(w.ranker, &b, other);
+    ck_assert_mem_ne(first, other, sizeof first);
+    batch_free(&b);
+    world_close(&w);
+}
+
+START_TEST(rollback_restores_every_bit) {
+    check_rollback(VARIANT_ID);
+    check_rollback(VARIANT_ID_CONTENT);
+    check_rollback(VARIANT_ID_SID);
+}
+END_TEST
+
+/* What is in the scratch from other batches has no part in a result, nor has the company in the
+ * batch in a score. */
+START_TEST(an_event_scores_the_same_alone) {
+    struct rng rng = rng_stream(seed(), RNG_TEST, 16, 0);
+    struct world w;
+    float together[EVENTS], alone;
+    open_small(&w, VARIANT_ID_SID, &rng);
+    struct batch b = batch_new(&w), one = batch_new(&w);
+    batch_random(&w, &b, EVENTS, 5, true, &rng);
+    ranker_score(w.ranker, &b, together);
+    for (uint32_t e = 0; e < EVENTS; e++) {
+        uint32_t history[5], user = b.user[e], length = b.history_length[user];
+        for (uint32_t j = 0; j < length; j++)
+            history[j] = b.item_row[b.history[user * w.config.history + j]];
+        memcpy(one.features, b.features + e * FEATURES, FEATURES * sizeof(float));
+        one_event(&w, &one, b.item_row[b.candidate[e]], history, length);
+        ranker_score(w.ranker, &one, &alone);
+        ck_assert_mem_eq(&alone, &together[e], sizeof alone);
+    }
+    batch_free(&b);
+    batch_free(&one);
+    world_close(&w);
+}
+END_TEST
+
+START_TEST(an_item_out_of_the_history_has_no_effect) {
+    struct rng rng = rng_stream(seed(), RNG_TEST, 17, 0);
+    struct world w;
+    float with[2], without[2];
+    const uint32_t history[2] = {3, 4};
+    open_small(&w, VARIANT_ID_SID, &rng);
+    struct batch b = batch_new(&w);
+    for (int i = 0; i < 2; i++) {
+        one_event(&w, &b, 1, history, 2);
+        ranker_score(w.ranker, &b, &with[i]);
+        one_event(&w, &b, 1, history, 1);
+        ranker_score(w.ranker, &b, &without[i]);
+        ((float *)table_edit(w.items.embedding, 4))[0] += 1.0f;
+    }
+    ck_assert(with[0] != with[1]);
+    ck_assert(without[0] == without[1]);
+    ck_assert(with[0] != without[0]);
+    batch_free(&b);
+    world_close(&w);
+}
+END_TEST
+
+/* ---- learning, chunks and errors ---- */
+
+/* Clicks follow from the item alone: the loss must fall well below that of a constant. */
+START_TEST(it_learns) {
+    struct rng rng = rng_stream(seed(), RNG_TEST, 18, 0);
+    struct world w;
+    float logits[EVENTS], loss = 0.0f;
+    open_small(&w, VARIANT_ID_SID, &rng);
+    struct batch b = batch_new(&w);
+    for (int step = 0; step < 400; step++) {
+        batch_random(&w, &b, EVENTS, 3, true, &rng);
+        for (uint32_t e = 0; e < EVENTS; e++)
+            b.labels[e] = b.item_row[b.candidate[e]] % 3 == 0;
+        ranker_score(w.ranker, &b, logits);
+        float now = ranker_learn(w.ranker, &b);
+        loss += step >= 300 ? now / 100.0f : 0.0f;
+        world_commit(&w);
+    }
+    printf("loss after 300 batches: %.3f\n", (double)loss);
+    ck_assert_double_lt((double)loss, 0.2); /* log 2 = 0.69 */
+    batch_free(&b);
+    world_close(&w);
+}
+END_TEST
+
+START_TEST(large_tensors_are_chunked) {
+    struct world w;
+    struct ranker_config config = world_config(VARIANT_ID);
+    struct rng rng = rng_stream(seed(), RNG_TEST, 19, 0);
+    float logits[4];
+    config.hidden[0] = 700; /* w1: 102 * 700 * 4 bytes, two chunks */
+    config.batch = 4;
+    world_open(&w, &config, ITEMS);
+    for (int i = 0; i < ITEMS; i++)
+        world_random_item(&w, &rng);
+    shake(w.items.embedding, 0.5f, &rng); /* zero inputs have no gradient */
+    world_commit(&w);
+    const struct tensor *w1 = &w.ranker->tensors[TENSOR_W1];
+    ck_assert_uint_eq(table_rows(w1->values), 2);
+    ck_assert_uint_eq(table_spec(w1->values)->value_bytes, 256u << 10);
+    struct batch b = batch_new(&w);
+    batch_random(&w, &b, 4, 2, false, &rng);
+    float *before = copy(w1->value, w1->count);
+    ranker_score(w.ranker, &b, logits);
+    ranker_learn(w.ranker, &b);
+    ck_assert_mem_ne(before + w1->chunk, w1->value + w1->chunk,
+                     (w1->count - w1->chunk) * sizeof(float));
+    tables_seal(w.set);
+    ck_assert_uint_eq(table_dirty_count(w1->values), 2);
+    tables_rollback(w.set);
+    ck_assert_mem_eq(before, w1->value, w1->count * sizeof(float));
+    free(before);
+    batch_free(&b);
+    world_close(&w);
+}
+END_TEST
+
+static void check_refused(const struct ranker_config *config, size_t arena_bytes,
+                          const char *text) {
+    struct error err;
+    struct world w = {.config = *config, .items_max = ITEMS};
+    struct ranker *ranker;
+    ck_assert_int_eq(arena_reserve(&w.arena, "small", arena_bytes, &err), OK);
+    ck_assert_int_eq(tables_create(&w.set, &err), OK);
+    world_add(&w, "items", NULL, 4, &w.items.items);
+    world_add(&w, "embedding", w.items.items, (config->width + 1) * sizeof(float),
+              &w.items.embedding);
+    ck_assert_int_eq(ranker_create(&ranker, config, &w.items, w.set, &w.arena, &err), FATAL);
+    ck_assert_msg(strstr(err.text, text) != NULL, "%s", err.text);
+    world_close(&w);
+}
+
+START_TEST(errors_name_what_is_wrong) {
+    struct ranker_config config = world_config(VARIANT_ID_SID);
+    check_refused(&config, 1 << 20, "arena small");
+    config.history = 0;
+    check_refused(&config, 64 << 20, "history is 0");
+    config = world_config(VARIANT_ID_SID);
+    config.books[0] = config.books[1] = 65536;
+    check_refused(&config, 64 << 20, "E2");
+    config = world_config(VARIANT_ID_SID);
+    config.accumulator_dense = 0.0f;
+    check_refused(&config, 64 << 20, "accumulator_dense");
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("ranker");
+    TCase *cases = tcase_create("ranker");
+    tcase_set_timeout(cases, 120);
+    tcase_add_test(cases, slopes_id);
+    tcase_add_test(cases, slopes_id_content);
+    tcase_add_test(cases, slopes_id_sid);
+    tcase_add_test(cases, items_that_share_a_code_share_its_row);
+    tcase_add_test(cases, the_order_of_levels_matters);
+    tcase_add_test(cases, a_new_item_starts_at_zero);
+    tcase_add_test(cases, first_values_do_not_depend_on_order);
+    tcase_add_test(cases, only_touched_rows_are_dirty);
+    tcase_add_test(cases, rows_without_gradient_stay_clean);
+    tcase_add_test(cases, rollback_restores_every_bit);
+    tcase_add_test(cases, an_event_scores_the_same_alone);
+    tcase_add_test(cases, an_item_out_of_the_history_has_no_effect);
+    tcase_add_test(cases, it_learns);
+    tcase_add_test(cases, large_tensors_are_chunked);
+    tcase_add_test(cases, errors_name_what_is_wrong);
+    suite_add_tcase(suite, cases);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
