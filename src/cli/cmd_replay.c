@@ -101,11 +101,9 @@ static enum status read_settings(const struct arguments *a, struct settings *out
 
 static void show_progress(struct session *session, struct progress *progress) {
     struct stage_totals totals;
-    struct evaluation evaluation;
     stage_totals(session->stage, &totals);
-    model_evaluate(stage_model(session->stage), &evaluation);
     progress_show(progress, &(struct progress_line){totals.events, session->interactions + session->listings, totals.stream_ms,
-                                                    totals.epochs, evaluation.auc});
+                                                    totals.epochs, model_auc(stage_model(session->stage))});
 }
 
 /* All epochs to the end of the source, or to the one that is open when a signal comes. */

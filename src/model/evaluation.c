@@ -187,6 +187,12 @@ static void evaluate_sids(struct model *m, struct evaluation *out) {
     out->sid_unique = (double)own / count;
 }
 
+double model_auc(const struct model *model) {
+    struct evaluation scores = {0};
+    evaluate_scores(model, &scores);
+    return scores.auc;
+}
+
 void model_evaluate(struct model *model, struct evaluation *out) {
     memset(out, 0, sizeof *out);
     if (!table_live(model->state, 0))

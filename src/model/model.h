@@ -102,6 +102,8 @@ struct evaluation {
     uint64_t items, onboarded;
 };
 void model_evaluate(struct model *model, struct evaluation *out);
+/* The overall AUC alone: cheap enough for progress. */
+double model_auc(const struct model *model);
 
 /* ---- for people who look ---- */
 
