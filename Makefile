@@ -1,4 +1,6 @@
 # Everything goes through CMake presets; this file only names what people want. All output is below build/.
+# the prerequisites below are steps, in their order
+.NOTPARALLEL:
 .PHONY: all help program packages python demo test bench asan fuzz clean
 
 JOBS := $(shell nproc 2>/dev/null || echo 2)
@@ -32,7 +34,7 @@ program: packages
 demo: program
 	@scripts/demo.sh
 
-test: program python
+test: python program
 	ctest --preset release --label-exclude slow
 	@scripts/build.sh asan
 	ctest --preset asan --label-regex unit --label-exclude slow
