@@ -99,7 +99,8 @@ static enum status split(struct table_file *file, uint32_t *count, struct error 
     size_t at = 0;
     for (*count = 0;; at++) {
         if (*count == TABLE_FILE_COLUMNS_MAX)
-            return malformed(file, err, *count, "there are more columns than 256");
+            return FAIL(err, BAD_RECORD, EX_DATAERR, "%s:%llu: has more columns than %d",
+                        file->path, (unsigned long long)file->line, TABLE_FILE_COLUMNS_MAX);
         struct bytes *field = &file->fields[*count];
         if (at < file->record_bytes && file->record[at] == '"') {
             if (!unquote(file, &at, field))
