@@ -261,7 +261,7 @@ static void step(struct run *run, uint32_t at, const char *rerun) {
 
 /* The world anew from its rows or from a snapshot; the samples so far go with it. */
 static struct world *restart(struct world *world, struct rng *rng) {
-    struct world *restarted = rng_below(rng, 2) == 0 ? world_restart(world) : world_reload(world);
+    struct world *restarted = rng_below(rng, 4) > 0 ? world_restart(world) : world_reload(world);
     restarted->count = world->count;
     memcpy(restarted->samples, world->samples, world->count * sizeof(struct sample));
     world_destroy(world);

@@ -22,16 +22,38 @@ struct stage_config world_config(void) {
                                  .parking_bytes_max = 128};
 }
 
-struct world *world_create(const struct stage_config *config) {
-    return world_create_seeded(config, 7);
+/* As small as can be: codebooks are never trained, nothing is learned. */
+#define DIMS 4
+static struct model_config model_config(void) {
+    return (struct model_config){
+        .tokenizer = {.content_dims = DIMS, .z_dims = DIMS, .books = {2, 2, 2, 2, 2}},
+        .ranker = {.variant = VARIANT_ID,
+                   .width = 8,
+                   .history = 2,
+                   .batch = 8,
+                   .z_dims = DIMS,
+                   .books = {2, 2, 2, 2, 2},
+                   .prefix_rows = 8,
+                   .hidden = {8, 8},
+                   .rate_rows = 0.1f,
+                   .rate_dense = 0.1f,
+                   .accumulator_rows = 0.1f,
+                   .accumulator_dense = 0.1f,
+                   .init_rows = 0.1f,
+                   .sharpness = 1},
+        .train_listings = 100000,
+        .items_max = 1000,
+        .users_max = 1000,
+        .id_bytes_max = 32,
+        .title_bytes = 4};
 }
 
-struct world *world_create_seeded(const struct stage_config *config, uint64_t seed) {
-    const struct model_config model = {.items_max = 1000, .users_max = 1000, .id_bytes_max = 32};
+static struct world *create(const struct stage_config *config, uint64_t seed) {
+    const struct model_config model = model_config();
     struct world *world = calloc(1, sizeof *world);
     ck_assert_ptr_nonnull(world);
     world->config = *config;
-    must(arena_reserve(&world->arena, "world", (size_t)64 << 20, &world->err));
+    must(arena_reserve(&world->arena, "world", (size_t)256 << 20, &world->err));
     must(tables_create(&world->set, &world->err));
     must(model_create(&world->model, &model, world->set, &world->arena, &world->err));
     must(labels_create(&world->labels, config, seed, world->model, world->set, &world->arena,
@@ -41,7 +63,19 @@ struct world *world_create_seeded(const struct stage_config *config, uint64_t se
     return world;
 }
 
+struct world *world_create_seeded(const struct stage_config *config, uint64_t seed) {
+    struct world *world = create(config, seed);
+    must(model_start(world->model, &world->err));
+    world_commit(world);
+    return world;
+}
+
+struct world *world_create(const struct stage_config *config) {
+    return world_create_seeded(config, 7);
+}
+
 void world_destroy(struct world *world) {
+    model_destroy(world->model);
     tables_destroy(world->set);
     arena_release(&world->arena);
     free(world);
@@ -60,6 +94,7 @@ struct digest world_digest(struct world *world) {
 }
 
 static void refresh(struct world *world) {
+    must(model_refresh(world->model, &world->err));
     must(labels_refresh(world->labels, &world->err));
     must(parking_refresh(world->parking, &world->err));
 }
@@ -81,7 +116,7 @@ static void copy_rows(struct world *world, const struct table *from, struct tabl
 }
 
 struct world *world_restart(struct world *old) {
-    struct world *world = world_create(&old->config);
+    struct world *world = create(&old->config, 7);
     for (uint32_t i = 0; i < tables_count(old->set); i++)
         copy_rows(world, tables_at(old->set, i), tables_at(world->set, i));
     refresh(world);
@@ -92,7 +127,7 @@ struct world *world_reload(struct world *old) {
     const char *build = getenv("COLDSTREAM_BUILD");
     char path[4096];
     snprintf(path, sizeof path, "%s/stage-world-%ld.snapshot", build ? build : ".", (long)getpid());
-    struct world *world = world_create(&old->config);
+    struct world *world = create(&old->config, 7);
     struct bytes note;
     must(snapshot_write(path, old->set, bytes_text("note"), &world->err));
     must(snapshot_read(path, world->set, &world->arena, &note, &world->err));
@@ -102,8 +137,9 @@ struct world *world_reload(struct world *old) {
 }
 
 uint32_t world_list(struct world *world, const char *item) {
+    static const float vector[DIMS] = {1, 2, 3, 4};
     enum list_result result;
-    must(model_list(world->model, bytes_text(item), 0, NULL, bytes_text(""), 1, &result,
+    must(model_list(world->model, bytes_text(item), 0, vector, bytes_text(""), 1, &result,
                     &world->err));
     return world_item(world, item);
 }

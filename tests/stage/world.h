@@ -1,4 +1,4 @@
-/* What the tests of labels and parking stand on: a set of tables with the (fake) model, labels and
+/* What the tests of labels and parking stand on: a set of tables with a small model, labels and
  * parking in it, and a list of the samples that came out. */
 #ifndef TESTS_STAGE_WORLD_H
 #define TESTS_STAGE_WORLD_H
