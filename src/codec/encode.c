@@ -317,6 +317,5 @@ enum status codec_encode_event(struct codec *codec, const struct event *event, c
         out->key = event->as.delisted_item_id;
         return OK;
     }
-    ASSERT(!"an event of no known kind");
-    return FATAL;
+    assert_failed("an event of a known kind", __FILE__, __LINE__);
 }

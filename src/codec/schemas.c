@@ -40,8 +40,7 @@ static const struct writer_schema *shipped_with_id(enum schema_id id) {
     for (size_t i = 0; i < SHIPPED_COUNT; i++)
         if (shipped[i].id == (int32_t)id)
             return &shipped[i];
-    ASSERT(!"an id of enum schema_id");
-    return NULL;
+    assert_failed("an id of enum schema_id", __FILE__, __LINE__);
 }
 
 const char *schema_json(enum schema_id id) {
