@@ -350,7 +350,7 @@ int main(void) {
     printf("COLDSTREAM_SEED=%llu\n", (unsigned long long)seed);
     Suite *suite = suite_create("tokenizer");
     TCase *tests = tcase_create("tokenizer");
-    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_unchecked_fixture(tests, setup, teardown); /* trains once for all tests */
     tcase_set_timeout(tests, 300);
     tcase_add_test(tests, z_has_its_length);
     tcase_add_test(tests, encoder_is_pca);

@@ -75,6 +75,9 @@ START_TEST(codes_and_errors_match) {
         ck_assert_double_le(fabs((double)error[i] - wrong), 1e-5 * wrong);
         ck_assert_double_le(fabs((double)error[i] - apart), 1e-5 * apart);
     }
+    struct npy *all[] = {&x, &rq, &residual, &opq, &rotated, &decoded};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        npy_free(all[i]);
 }
 END_TEST
 
