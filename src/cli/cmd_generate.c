@@ -37,7 +37,7 @@ enum {
 static const struct argp_option options[] = {
     {"to", KEY_TO, "DIR", 0, "The recording's folder, absent or empty", 0},
     {"items", KEY_ITEMS, "N", 0,
-     "Items (2000); 60 % are there from the start, the others arrive during the stream", 0},
+     "Items (4000); 60 % are there from the start, the others arrive during the stream", 0},
     {"users", KEY_USERS, "N", 0, "Users (3000)", 0},
     {"events", KEY_EVENTS, "N", 0, "Interactions (200000)", 0},
     {"days", KEY_DAYS, "N", 0, "Length of the stream, from 2026-01-01 (30)", 0},
@@ -218,7 +218,7 @@ static void print_text(const struct arguments *arguments, const struct market_tr
 }
 
 int cmd_generate(int argc, char **argv) {
-    struct arguments arguments = {.market = {.items = 2000,
+    struct arguments arguments = {.market = {.items = 4000,
                                              .users = 3000,
                                              .events = 200000,
                                              .days = 30,

@@ -209,13 +209,13 @@ static float click_probability(const struct market *market, const uint16_t favou
     uint32_t taste = has_drifted(market, time_ms) ? market->moved[item->taste] : item->taste;
     float liking = 0;
     for (uint32_t i = 0; i < FAVOURITES; i++) {
-        float here = favourites[i] == taste ? 2.6f * favourite_weight[i]
+        float here = favourites[i] == taste ? 3.4f * favourite_weight[i]
                      : favourites[i] / MARKET_NOUNS == taste / MARKET_NOUNS
-                         ? 0.9f * favourite_weight[i]
+                         ? 1.2f * favourite_weight[i]
                          : 0;
         liking = here > liking ? here : liking;
     }
-    float x = -2.0f + liking + 0.6f * item->quality + 0.8f * item->charm;
+    float x = -2.4f + liking + 0.5f * item->quality + 0.8f * item->charm;
     return 1.0f / (1.0f + exp_f32(-x));
 }
 
