@@ -129,6 +129,17 @@ static enum status open_writer(struct session *session, bool resume, struct reco
     return recording_writer_create(writer, session->to, &config, err);
 }
 
+/* A file that ends early at the end of a block shows no damage: only the counts tell. */
+static void warn_short(const struct session *session) {
+    struct stage_totals totals;
+    stage_totals(session->stage, &totals);
+    uint64_t expected = session->interactions + session->listings;
+    uint64_t found = totals.events - totals.dead_by_reason[DEAD_DAMAGED];
+    if (found < expected)
+        log_warn("replay.short", "text=\"recording.yaml names more records than could be read: its files were cut or damaged\" named=%" PRIu64 " read=%" PRIu64,
+                 expected, found);
+}
+
 static enum status replay(struct session *session, const struct arguments *a, struct error *err) {
     struct recording_writer *writer;
     struct progress progress;
@@ -136,6 +147,8 @@ static enum status replay(struct session *session, const struct arguments *a, st
     struct stage_totals before;
     uint64_t epoch;
     bool done;
+    if (a->resume)
+        TRY(restore_check_config(session, err));
     TRY(open_writer(session, a->resume, &writer, &epoch, err));
     TRY(session_stage(session, recording_writer_port(writer), err));
     if (epoch > 0)
@@ -152,7 +165,10 @@ static enum status replay(struct session *session, const struct arguments *a, st
     recording_writer_close(writer);
     TRY(status);
     summary_memory(session);
+    warn_short(session);
     summary_collect(session, seconds, before.events, &summary);
+    if (epoch > 0 && summary.run_events == 0)
+        log_info("replay.complete", "text=\"this replay was finished before: nothing was left to do\" epochs=%" PRIu64, epoch);
     if (a->json) {
         summary_json(&summary, stdout);
         return OK;

@@ -92,8 +92,9 @@ static int dispatch(int argc, char **argv) {
 static bool computes(int argc, char **argv) { return argc > 1 && strcmp(argv[1], "replay") == 0; }
 
 int main(int argc, char **argv) {
-    /* a reader that goes away is an error of write(), not a signal */
+    /* a reader that goes away, or a file that may not grow (ulimit -f), is an error of write(), not a signal */
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
     struct error err;
     /* Must come first: it executes the program again, with the arguments as they came. */
     int code = computes(argc, argv) && blas_core_reexec(argv, &err) != OK ? command_fail(&err) : dispatch(argc, argv);

@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "cli/output_log.h"
+#include "cli/verify.h"
 #include "model/snapshot.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -19,6 +20,45 @@ struct fold {
     struct folded_row *rows;
     uint32_t count;
 };
+
+/* One line of a text of settings, as `section.key: value`. */
+static void name_setting(const char *section, const char *line, char *out, size_t size) {
+    int section_bytes = *line == ' ' ? (int)strcspn(section, ":") : 0;
+    line += strspn(line, " ");
+    snprintf(out, size, "%.*s%s%.*s", section_bytes, section, section_bytes ? "." : "", (int)strcspn(line, "\n"), line);
+}
+
+/* The first line of two texts of settings (sections, and keys indented below them) that differs. */
+static enum status name_difference(const char *to, const char *then, const char *now, struct error *err) {
+    const char *section = "";
+    char setting_then[128], setting_now[128];
+    for (;;) {
+        size_t len = strcspn(now, "\n");
+        if (*then == '\0' || *now == '\0' || strncmp(then, now, len + 1) != 0)
+            break;
+        if (*now != ' ')
+            section = now;
+        then += len + 1;
+        now += len + 1;
+    }
+    name_setting(section, then, setting_then, sizeof setting_then);
+    name_setting(section, now, setting_now, sizeof setting_now);
+    return FAIL(err, FATAL, EX_CONFIG, "%s was begun with `%s', now it is `%s': resume it with the configuration of the first run, or replay into a new folder",
+                to, setting_then, setting_now);
+}
+
+enum status restore_check_config(struct session *session, struct error *err) {
+    char path[FILE_PATH_BYTES];
+    if (snprintf(path, sizeof path, "%s/epochs-0.avro", session->to) >= (int)sizeof path || !file_exists(path))
+        return OK;
+    char *text = arena_must(&session->arena, SESSION_TEXT_BYTES);
+    struct error unread;
+    /* cut off before its first epoch, or damaged: whoever opens it to go on says so */
+    if (verify_config(session, session->to, text, SESSION_TEXT_BYTES, &unread) != OK || text[0] == '\0' ||
+        strcmp(text, session->config_text) == 0)
+        return OK;
+    return name_difference(session->to, text, session->config_text, err);
+}
 
 static enum status snapshot_path(const struct session *session, char path[FILE_PATH_BYTES], struct error *err) {
     if (snprintf(path, FILE_PATH_BYTES, "%s/" SNAPSHOT_FILE, session->to) >= FILE_PATH_BYTES)

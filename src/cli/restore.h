@@ -6,6 +6,9 @@
 
 #define SNAPSHOT_FILE "state.snapshot"
 
+/* Resuming goes on with the configuration that the outputs in session->to were begun with: FATAL EX_CONFIG names the first
+ * setting that is another. OK as well when there are no outputs yet. Changes nothing. */
+enum status restore_check_config(struct session *session, struct error *err);
 /* Folds the outputs up to and with the sealed epoch into the stage's (empty) tables, from the snapshot in the folder where it is
  * sound and not newer; checks every digest of that epoch's manifest; resumes the stage. Counts of parked and dead come
  * back with the rows. */

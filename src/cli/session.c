@@ -56,6 +56,15 @@ static enum status find_dims(struct session *s, struct error *err) {
     return OK;
 }
 
+/* Snapshots and progress change no byte of the outputs, and may change with --resume: the text has them at their defaults. */
+static void lasting_text(struct session *s) {
+    struct settings preset, lasting = s->settings;
+    settings_default(&preset);
+    lasting.snapshot_epochs = preset.snapshot_epochs;
+    lasting.progress_s = preset.progress_s;
+    settings_text(&lasting, s->config_text, sizeof s->config_text);
+}
+
 enum status session_open(struct session *s, const struct settings *settings, const char *from, const char *to, struct error *err) {
     memset(s, 0, sizeof *s);
     s->settings = *settings;
@@ -70,7 +79,7 @@ enum status session_open(struct session *s, const struct settings *settings, con
     TRY(find_dims(s, err));
     if (s->settings.train_listings > s->listings && s->listings > 1)
         s->settings.train_listings = (uint32_t)s->listings;
-    settings_text(&s->settings, s->config_text, sizeof s->config_text);
+    lasting_text(s);
     return recording_source_open(&s->source, from, &s->info, err);
 }
 

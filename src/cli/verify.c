@@ -35,14 +35,41 @@ static void name_key(struct bytes key, char *out, size_t size) {
     out[used] = '\0';
 }
 
+static struct bytes header_named(const struct record *record, const char *name) {
+    for (uint32_t h = 0; h < record->header_count; h++)
+        if (bytes_equal(record->headers[h].key, bytes_text(name)))
+            return record->headers[h].value;
+    return bytes_text("");
+}
+
+/* A dead letter that differs was an input that differs, more often than not: so its place is named. */
+static enum status dead_letter_differs(const struct comparison *c, const struct record *made, const char *how, struct error *err) {
+    struct bytes topic = header_named(made, "topic"), partition = header_named(made, "partition"),
+                 offset = header_named(made, "offset"), reason = header_named(made, "reason");
+    return FAIL(err, FATAL, EX_DATAERR, "epoch %" PRIu64 ": the dead letter of input %.*s-%.*s, offset %.*s (reason %.*s): %s",
+                c->epoch, (int)topic.len, (const char *)topic.data, (int)partition.len, (const char *)partition.data,
+                (int)offset.len, (const char *)offset.data, (int)reason.len, (const char *)reason.data, how);
+}
+
 static enum status differs(struct comparison *c, const struct record *made, const char *how, struct error *err) {
     struct row_output row;
     char key[128] = "";
-    if (made->topic == TOPIC_DEAD_LETTER || codec_decode_row(c->session->codec, made, &row, err) != OK)
+    if (made->topic == TOPIC_DEAD_LETTER)
+        return dead_letter_differs(c, made, how, err);
+    if (codec_decode_row(c->session->codec, made, &row, err) != OK)
         return FAIL(err, FATAL, EX_DATAERR, "epoch %" PRIu64 ": a record of %s %s", c->epoch, topic_name(made->topic), how);
     name_key(row.key, key, sizeof key);
     return FAIL(err, FATAL, EX_DATAERR, "epoch %" PRIu64 ": table '%s', row '%s' (topic %s): %s", c->epoch, row.table, key,
                 topic_name(made->topic), how);
+}
+
+static bool headers_equal(const struct record *a, const struct record *b) {
+    if (a->header_count != b->header_count)
+        return false;
+    for (uint32_t h = 0; h < a->header_count; h++)
+        if (!bytes_equal(a->headers[h].key, b->headers[h].key) || !bytes_equal(a->headers[h].value, b->headers[h].value))
+            return false;
+    return true;
 }
 
 static enum status compare_put(void *self, const struct record *made, struct error *err) {
@@ -60,6 +87,10 @@ static enum status compare_put(void *self, const struct record *made, struct err
         return differs(c, made, "the recording has another row at this place", err);
     if (!bytes_equal(made->value, recorded.value))
         return differs(c, made, "the recorded value differs from the recomputed one", err);
+    if (made->timestamp_ms != recorded.timestamp_ms)
+        return differs(c, made, "the recorded timestamp differs from the recomputed one", err);
+    if (!headers_equal(made, &recorded))
+        return differs(c, made, "the recorded headers differ from the recomputed ones", err);
     return OK;
 }
 
@@ -92,6 +123,25 @@ static const struct table_state *state_named(const struct manifest *manifest, co
     return NULL;
 }
 
+static bool batches_equal(const struct manifest *a, const struct manifest *b) {
+    return a->batch_count == b->batch_count && memcmp(a->batches, b->batches, a->batch_count * sizeof *a->batches) == 0;
+}
+
+/* The first field of the manifest itself that differs; NULL when none does. Build and configuration text may. */
+static const char *field_that_differs(const struct manifest *a, const struct manifest *b) {
+    const struct epoch_counts *x = &a->counts, *y = &b->counts;
+    if (x->events != y->events || x->applied != y->applied || x->dead_letters != y->dead_letters || x->parked != y->parked ||
+        x->labelled != y->labelled || x->rows != y->rows)
+        return "counts";
+    if (a->timestamp_ms != b->timestamp_ms)
+        return "timestamp";
+    if (a->watermark_ms != b->watermark_ms)
+        return "watermark";
+    if (a->generation != b->generation || a->codebook_version != b->codebook_version)
+        return "generation or codebook_version";
+    return batches_equal(a, b) ? NULL : "batches";
+}
+
 static enum status compare_manifests(const struct manifest *made, const struct manifest *recorded, struct error *err) {
     unsigned long long epoch = (unsigned long long)recorded->epoch;
     for (uint32_t i = 0; i < made->table_count; i++) {
@@ -107,6 +157,9 @@ static enum status compare_manifests(const struct manifest *made, const struct m
                             topic_name(made->ends[j].topic), made->ends[j].partition);
     if (!digest_equal(made->state, recorded->state) || made->range_count != recorded->range_count)
         return FAIL(err, FATAL, EX_DATAERR, "epoch %llu: the manifest differs from the recomputed one", epoch);
+    const char *field = field_that_differs(made, recorded);
+    if (field != NULL)
+        return FAIL(err, FATAL, EX_DATAERR, "epoch %llu: the manifest's %s differs from the recomputed one", epoch, field);
     return OK;
 }
 
@@ -120,6 +173,9 @@ static enum status check_core(const struct manifest *manifest, struct error *err
 
 static enum status verify_epoch(struct comparison *c, const struct manifest *manifest, struct error *err) {
     bool done;
+    if (manifest->epoch != c->epoch + 1)
+        return FAIL(err, FATAL, EX_DATAERR, "epoch %" PRIu64 ": its manifest is not in the recording; the next one there is of epoch %" PRIu64,
+                    c->epoch + 1, manifest->epoch);
     TRY(check_core(manifest, err));
     TRY(recording_source_follow(c->session->source, manifest->ranges, manifest->range_count, err));
     stage_follow(c->session->stage, manifest);
@@ -132,6 +188,20 @@ static void show(struct session *session, struct progress *progress) {
     stage_totals(session->stage, &totals);
     progress_show(progress, &(struct progress_line){totals.events, session->interactions + session->listings, totals.stream_ms,
                                                     totals.epochs, (double)NAN});
+}
+
+/* What no manifest seals was not published by a whole epoch. */
+static enum status check_ends(struct comparison *c, uint64_t epochs, struct error *err) {
+    for (enum topic topic = TOPIC_INPUTS; topic < TOPIC_COUNT; topic++)
+        for (int32_t p = 0; p < c->written.partitions[topic]; p++) {
+            struct record record;
+            bool got;
+            TRY(output_log_next(c->log, topic, p, &record, &got, err));
+            if (got)
+                return FAIL(err, FATAL, EX_DATAERR, "epoch %" PRIu64 ", the last with a manifest: %s-%d has records after it, from offset %lld; --resume finishes a replay that was stopped",
+                            epochs, topic_name(topic), p, (long long)record.offset);
+        }
+    return OK;
 }
 
 static enum status verify_all(struct comparison *c, struct progress *progress, uint64_t *epochs, struct error *err) {
@@ -162,6 +232,8 @@ enum status verify_outputs(struct session *session, const char *outputs, struct 
     TRY(output_log_open(&c->log, outputs, &c->written, session->codec, &session->arena, err));
     TRY(session_stage(session, (struct sink_port){c, compare_begin, compare_put, compare_ends, compare_commit, compare_abort}, err));
     enum status status = verify_all(c, progress, epochs, err);
+    if (status == OK && *epochs > 0)
+        status = check_ends(c, *epochs, err);
     output_log_close(c->log);
     if (status == OK && *epochs == 0)
         return FAIL(err, FATAL, EX_NOINPUT, "%s: no manifest in the epochs topic: nothing to verify", outputs);
