@@ -26,7 +26,8 @@ enum status arena_reserve(struct arena *arena, const char *name, size_t bytes_ma
                     "memory for %s: cannot reserve %zu bytes of address space (%s); lower its "
                     "limit, or look at ulimit -v and vm.overcommit_memory",
                     name, bytes, strerror(errno));
-    /* Where huge pages come unasked, one touched byte would cost 2 MiB, and there are some ten arenas per table. */
+    /* Where huge pages come unasked, one touched byte would cost 2 MiB, and there are some ten
+     * arenas per table. */
     madvise(base, bytes, MADV_NOHUGEPAGE);
     arena->base = base;
     arena->reserved = bytes;

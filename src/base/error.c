@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Marks text that did not fit, without leaving half of a UTF-8 character before the mark: the text may go into a
- * record's header. */
+/* Marks text that did not fit, without leaving half of a UTF-8 character before the mark: the text
+ * may go into a record's header. */
 static void mark_cut(char text[ERROR_TEXT_BYTES]) {
     static const char mark[] = "...";
     size_t at = ERROR_TEXT_BYTES - sizeof mark;

@@ -1,5 +1,5 @@
-/* Files: whole reads with a limit, reads by piece, and writes that a crash cannot leave half done. Every error is FATAL
- * and names the path and the system's reason; the exit code tells the kind:
+/* Files: whole reads with a limit, reads by piece, and writes that a crash cannot leave half done.
+ * Every error is FATAL and names the path and the system's reason; the exit code tells the kind:
  *   EX_NOINPUT     absent, or not readable
  *   EX_CANTCREAT   the folder is absent, read-only or not ours to write in
  *   EX_DATAERR     larger than the caller's limit
@@ -16,7 +16,8 @@
 enum status file_load(const char *path, struct arena *arena, size_t bytes_max, struct bytes *out,
                       struct error *err);
 
-/* Replaces the file in one step: readers, and a crash at any moment, see the old content or the new. */
+/* Replaces the file in one step: readers, and a crash at any moment, see the old content or the
+ * new. */
 enum status file_save(const char *path, struct bytes content, struct error *err);
 
 /* False only when there is nothing of this name. */
@@ -37,9 +38,9 @@ enum status file_read_at(const struct file_input *input, uint64_t offset, void *
                          struct error *err);
 void file_close(struct file_input *input);
 
-/* Writing by piece under a temporary name beside `path`; file_commit makes it durable and gives it its name. After a
- * failed call the temporary file is gone and the output is closed; file_abandon does the same by choice, and nothing
- * on an output that is closed. */
+/* Writing by piece under a temporary name beside `path`; file_commit makes it durable and gives it
+ * its name. After a failed call the temporary file is gone and the output is closed; file_abandon
+ * does the same by choice, and nothing on an output that is closed. */
 struct file_output {
     char path[FILE_PATH_BYTES];
     char temporary[FILE_PATH_BYTES];

@@ -12,8 +12,9 @@ static void philox(const uint32_t counter[4], const uint32_t key[2], uint32_t ou
     memcpy(out, block.v, sizeof block.v);
 }
 
-/* The 192 bits (use, a, b) do not fit beside a draw counter, so they are chained through Philox as a block cipher in
- * CBC-MAC: 128 bits of the result identify the stream (64 as its key, 64 as the counter's upper half). */
+/* The 192 bits (use, a, b) do not fit beside a draw counter, so they are chained through Philox as
+ * a block cipher in CBC-MAC: 128 bits of the result identify the stream (64 as its key, 64 as the
+ * counter's upper half). */
 struct rng rng_stream(uint64_t seed, enum rng_use use, uint64_t a, uint64_t b) {
     const uint32_t key[2] = {(uint32_t)seed, (uint32_t)(seed >> 32)};
     uint32_t block[4] = {(uint32_t)use, 0, (uint32_t)a, (uint32_t)(a >> 32)};
@@ -39,8 +40,8 @@ uint64_t rng_u64(struct rng *rng) {
     return low | (uint64_t)rng_u32(rng) << 32;
 }
 
-/* Lemire, "Fast random integer generation in an interval" (2019): the upper half of a product, with the few values
- * that would favour some results drawn again. */
+/* Lemire, "Fast random integer generation in an interval" (2019): the upper half of a product, with
+ * the few values that would favour some results drawn again. */
 uint32_t rng_below(struct rng *rng, uint32_t bound) {
     ASSERT(bound > 0);
     uint32_t refused = (0u - bound) % bound;
@@ -53,8 +54,8 @@ uint32_t rng_below(struct rng *rng, uint32_t bound) {
 
 float rng_unit(struct rng *rng) { return (float)(rng_u32(rng) >> 8) * 0x1p-24f; }
 
-/* Natural logarithm of a positive normal number, from + - * / alone: 2 atanh((m - 1) / (m + 1)) as a series. libm's
- * log has other last bits on other CPUs. */
+/* Natural logarithm of a positive normal number, from + - * / alone: 2 atanh((m - 1) / (m + 1)) as
+ * a series. libm's log has other last bits on other CPUs. */
 static double fixed_log(double x) {
     uint64_t bits;
     memcpy(&bits, &x, sizeof bits);
@@ -79,7 +80,8 @@ static double polynomial(const double c[8], double x) { /* c[0] + c[1] x + ... +
     return sum;
 }
 
-/* The normal distribution's inverse (Wichura 1988, algorithm AS 241, PPND16): about 16 digits. p in (0, 1). */
+/* The normal distribution's inverse (Wichura 1988, algorithm AS 241, PPND16): about 16 digits. p in
+ * (0, 1). */
 static double normal_quantile(double p) {
     static const double a[8] = {3.3871328727963666080e0, 1.3314166789178437745e+2,
                                 1.9715909503065514427e+3, 1.3731693765509461125e+4,

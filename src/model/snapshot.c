@@ -207,8 +207,8 @@ static enum status restore_row(struct table *t, struct bytes key, uint32_t posit
     if (key_is_hashed(t))
         return table_restore(t, key, position, version, value, err);
     if (key.len != 0)
-        return FAIL(err, BAD_RECORD, EX_DATAERR, "table %s: a key at position %u, where none belongs",
-                    t->name, position);
+        return FAIL(err, BAD_RECORD, EX_DATAERR,
+                    "table %s: a key at position %u, where none belongs", t->name, position);
     if (t->spec.key_kind == KEY_CHILD)
         return table_restore_child(t, position, version, value, err);
     uint8_t dense[8];
@@ -294,7 +294,8 @@ static enum status decode(struct reader *reader, struct tables *set, struct aren
     if (arena != NULL) {
         note->data = arena_copy(arena, note->data, note->len);
         if (note->data == NULL)
-            return FAIL(err, FATAL, EX_SOFTWARE, "%s: its note of %zu bytes does not fit into the memory for %s",
+            return FAIL(err, FATAL, EX_SOFTWARE,
+                        "%s: its note of %zu bytes does not fit into the memory for %s",
                         reader->name, note->len, arena->name);
     }
     enum status status = read_tables(reader, set, err);

@@ -1,10 +1,12 @@
-/* The format of snapshots, and what a fuzzer needs to sign what it has changed. All numbers little-endian.
+/* The format of snapshots, and what a fuzzer needs to sign what it has changed. All numbers
+ * little-endian.
  *
  *   file  = HEAD, (TABLE, ROWS*) for each table in order, END
  *   block = u32 kind, u32 payload bytes, payload, 16 bytes digest
  *
- * A block's digest is XXH3-128 over kind, length and payload, seeded with the lower half of the digest of the block
- * before (0 for the first). So every byte is covered, and the last digest vouches for the whole file.
+ * A block's digest is XXH3-128 over kind, length and payload, seeded with the lower half of the
+ * digest of the block before (0 for the first). So every byte is covered, and the last digest
+ * vouches for the whole file.
  *
  *   HEAD  = magic [8], u32 format, u32 tables, note
  *   TABLE = name [32], u32 key kind, u32 value bytes, u32 rows, digest of the table [16]

@@ -55,8 +55,9 @@ static enum status check_spec(const struct tables *set, const struct table_spec 
                     "table %s: a row of %u bytes is larger than the limit of %u", spec->name,
                     spec->value_bytes, VALUE_BYTES_LIMIT);
     if (spec->key_kind == KEY_STRING && spec->key_bytes_max > KEY_BYTES_LIMIT)
-        return FAIL(err, FATAL, EX_CONFIG, "table %s: keys of %u bytes are longer than the limit of %u",
-                    spec->name, spec->key_bytes_max, KEY_BYTES_LIMIT);
+        return FAIL(err, FATAL, EX_CONFIG,
+                    "table %s: keys of %u bytes are longer than the limit of %u", spec->name,
+                    spec->key_bytes_max, KEY_BYTES_LIMIT);
     if (spec->rows_max > NO_ROW - 64)
         return FAIL(err, FATAL, EX_CONFIG, "table %s: %u rows are more than positions can number",
                     spec->name, spec->rows_max);

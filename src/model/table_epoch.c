@@ -60,8 +60,8 @@ enum status table_insert(struct table *table, struct bytes key, uint32_t *row, s
     ASSERT(!table->set->sealed && table->spec.key_kind != KEY_CHILD);
     if (!key_fits(table, key))
         return FAIL(err, BAD_RECORD, EX_DATAERR,
-                    "table %s: a key of %zu bytes; it must have 1 to %u bytes", table->name, key.len,
-                    table->spec.key_kind == KEY_STRING ? table->spec.key_bytes_max : 8);
+                    "table %s: a key of %zu bytes; it must have 1 to %u bytes", table->name,
+                    key.len, table->spec.key_kind == KEY_STRING ? table->spec.key_bytes_max : 8);
     if (table->spec.key_kind == KEY_DENSE)
         return insert_dense(table, get_be64(key.data), row, err);
     if (table->rows == table->spec.rows_max)
@@ -93,7 +93,8 @@ enum status table_insert_child(struct table *table, uint32_t parent_row, struct 
     return OK;
 }
 
-/* Notes a row of the epoch's beginning that goes. A child's key is still its parent's at this time. */
+/* Notes a row of the epoch's beginning that goes. A child's key is still its parent's at this
+ * time. */
 static void depart(struct table *t, uint32_t row) {
     uint32_t n = t->departed_count++;
     t->departed[n] = (struct departed){.version = t->versions[row], .row = row};
@@ -129,8 +130,9 @@ static uint32_t find_any_kind(const struct table *t, struct bytes key) {
     return row != NO_ROW && table_live(t, row) ? row : NO_ROW;
 }
 
-/* A row that was removed either lives again (then its version goes on, wherever it lives) or is gone: then it is
- * published as a removed row of its position, or by its key alone when the position has another key now. */
+/* A row that was removed either lives again (then its version goes on, wherever it lives) or is
+ * gone: then it is published as a removed row of its position, or by its key alone when the
+ * position has another key now. */
 static void seal_departed(struct table *t) {
     for (uint32_t n = 0; n < t->departed_count; n++) {
         uint32_t row = t->departed[n].row;

@@ -37,10 +37,10 @@ void key_store(struct table *table, uint32_t row, struct bytes key) {
     memcpy(slot, key.data, key.len);
 }
 
-/* ---- hash index ----
- * The upper half of the hash is kept in the slot: it gives the slot's home, and spares most comparisons with keys that
- * lie elsewhere in memory. Taking out shifts the run's later entries back, so there are no tombstones, and a table
- * that churns for months looks up as fast as a new one. */
+/* ---- hash index ---- The upper half of the hash is kept in the slot: it gives the slot's home,
+ * and spares most comparisons with keys that lie elsewhere in memory. Taking out shifts the run's
+ * later entries back, so there are no tombstones, and a table that churns for months looks up as
+ * fast as a new one. */
 
 uint64_t key_hash(struct bytes key) { return hash64(key.data, key.len, 0); }
 

@@ -5,12 +5,13 @@
  *   table_restore.c  rows put back from outside; digests, validation
  *
  * The open epoch of a table is three things:
- *   touched   one entry per position that was edited, inserted or removed, in order of the first touch; beside it the
- *             old value when a row lived there. Its position's bit in `dirty` says that it is in the list.
- *   fresh     one bit per position: the row that lives there was inserted in this epoch; means nothing for a row that is
- *             not live.
- *   departed  one entry per row that lived when the epoch began and was removed since, with its key and version: its
- *             position may have a new owner, and its key may live at another position. */
+ *   touched   one entry per position that was edited, inserted or removed, in order of the first
+ *             touch; beside it the old value when a row lived there. Its position's bit in `dirty`
+ *             says that it is in the list.
+ *   fresh     one bit per position: the row that lives there was inserted in this epoch; means
+ *             nothing for a row that is not live.
+ *   departed  one entry per row that lived when the epoch began and was removed since, with its key
+ *             and version: its position may have a new owner, and its key may live elsewhere. */
 #ifndef MODEL_TABLE_PRIVATE_H
 #define MODEL_TABLE_PRIVATE_H
 
@@ -55,13 +56,13 @@ struct table {
     struct table_spec spec;
     char name[TABLE_NAME_BYTES]; /* zero-padded; spec.name points here */
     struct tables *set;
-    const struct table *root; /* the table that has the keys: the parent of a KEY_CHILD, else this one */
+    const struct table *root; /* has the keys: the parent of a KEY_CHILD, else this table */
     struct table *first_child, *next_child;
 
     size_t stride;   /* spec.value_bytes */
     size_t key_slot; /* bytes per key of the root; 0: KEY_DENSE */
     unsigned char *values;
-    unsigned char *keys; /* [rows_max][key_slot]; KEY_STRING: u32 length, bytes; KEY_U64: 8 bytes big-endian */
+    unsigned char *keys; /* [rows_max][key_slot]; KEY_STRING: u32 length, bytes; KEY_U64: 8 bytes */
     uint64_t *versions;
     struct digest *digests;
 
@@ -74,7 +75,7 @@ struct table {
     uint32_t end;
     uint32_t end_peak;
 
-    uint64_t *index;      /* slots: upper half of the key's hash << 32 | row + 1; 0: empty. Linear probing */
+    uint64_t *index;      /* upper half of the key's hash << 32 | row + 1; 0: empty */
     uint64_t index_slots; /* a power of two, in use */
     uint64_t index_slots_max;
 
@@ -102,7 +103,9 @@ struct tables {
 };
 
 /* ---- bits ---- */
-static inline bool bit_get(const uint64_t *bits, uint32_t i) { return bits[i / 64] >> (i % 64) & 1; }
+static inline bool bit_get(const uint64_t *bits, uint32_t i) {
+    return bits[i / 64] >> (i % 64) & 1;
+}
 static inline void bit_set(uint64_t *bits, uint32_t i) { bits[i / 64] |= UINT64_C(1) << (i % 64); }
 static inline void bit_clear(uint64_t *bits, uint32_t i) {
     bits[i / 64] &= ~(UINT64_C(1) << (i % 64));
@@ -138,7 +141,8 @@ void clear_live(struct table *table, uint32_t row);
 
 /* ---- table_restore.c ---- */
 struct digest row_digest(const struct table *table, uint32_t row);
-/* table_restore for a KEY_CHILD row whose parent lives at `position`: the key need not be looked up. */
+/* table_restore for a KEY_CHILD row whose parent lives at `position`: the key need not be looked
+ * up. */
 enum status table_restore_child(struct table *table, uint32_t position, uint64_t version,
                                 struct bytes value, struct error *err);
 

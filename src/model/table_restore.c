@@ -2,8 +2,9 @@
 
 #include "base/poison.h"
 
-/* XXH3-128 over: digest of the value (16 bytes), version (8), position (4), key length (4), key. The lengths stand
- * before what they measure and the value's is fixed, so two different rows never give the same bytes. */
+/* XXH3-128 over: digest of the value (16 bytes), version (8), position (4), key length (4), key.
+ * The lengths stand before what they measure and the value's is fixed, so two different rows never
+ * give the same bytes. */
 struct digest row_digest(const struct table *table, uint32_t row) {
     unsigned char text[32 + KEY_BYTES_LIMIT];
     uint8_t scratch[8];
@@ -42,13 +43,13 @@ static enum status check_row(const struct table *t, uint32_t position, uint64_t 
                              struct bytes value, struct error *err) {
     if (value.len != t->stride)
         return FAIL(err, BAD_RECORD, EX_DATAERR,
-                    "table %s: a row of %zu bytes, but its rows have %zu; was it written with other "
-                    "sizes in the configuration?",
+                    "table %s: a row of %zu bytes, but its rows have %zu; was it written with "
+                    "other sizes in the configuration?",
                     t->name, value.len, t->stride);
     if (position >= t->spec.rows_max)
         return FAIL(err, BAD_RECORD, EX_DATAERR,
-                    "table %s: a row at position %u, but the limit is %u rows; was it written with a "
-                    "higher limit in the configuration?",
+                    "table %s: a row at position %u, but the limit is %u rows; was it written "
+                    "with a higher limit in the configuration?",
                     t->name, position, t->spec.rows_max);
     if (version == 0)
         return FAIL(err, BAD_RECORD, EX_DATAERR, "table %s: the row at position %u has version 0",
@@ -158,8 +159,8 @@ static enum status validate_positions(const struct table *t, struct error *err) 
         if (t->live[word] != 0)
             end = word * 64 + 64 - (uint32_t)__builtin_clzll(t->live[word]);
         if (bit_get(t->full, word) != (t->live[word] == UINT64_MAX))
-            return FAIL(err, FATAL, EX_SOFTWARE, "table %s: word %u of the positions is wrongly marked",
-                        t->name, word);
+            return FAIL(err, FATAL, EX_SOFTWARE,
+                        "table %s: word %u of the positions is wrongly marked", t->name, word);
         if (t->set->touched == 0 && (t->dirty[word] | t->fresh[word]) != 0)
             return FAIL(err, FATAL, EX_SOFTWARE, "table %s: dirty rows near %u outside of an epoch",
                         t->name, word * 64);

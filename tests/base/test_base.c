@@ -248,8 +248,8 @@ static void log_and_read(enum log_level level, const char *text) {
 START_TEST(a_line_is_logfmt_with_time_in_utc) {
     log_and_read(LOG_WARN, "items=3 name=\"a b\"");
     int year, month, day, hour, minute, second, ms, end = 0;
-    int fields = sscanf(logged, "ts=%4d-%2d-%2dT%2d:%2d:%2d.%3dZ level=warn event=test.event%n", &year,
-                        &month, &day, &hour, &minute, &second, &ms, &end);
+    int fields = sscanf(logged, "ts=%4d-%2d-%2dT%2d:%2d:%2d.%3dZ level=warn event=test.event%n",
+                        &year, &month, &day, &hour, &minute, &second, &ms, &end);
     ck_assert_int_eq(fields, 7);
     ck_assert_str_eq(logged + end, " items=3 name=\"a b\"\n");
     log_and_read(LOG_ERROR, "");

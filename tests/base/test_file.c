@@ -158,7 +158,8 @@ START_TEST(a_read_only_folder_cannot_be_written_in) {
 }
 END_TEST
 
-/* As on a full disk, write() fails in the middle; what stood before must stand after, and nothing beside it. */
+/* As on a full disk, write() fails in the middle; what stood before must stand after, and nothing
+ * beside it. */
 START_TEST(a_write_that_fails_leaves_the_old_file_and_no_temporary) {
     static char large[1 << 20];
     struct bytes content;

@@ -1,5 +1,6 @@
-/* Random streams: the known answer of Philox, independence of draws from order, and the shapes of the distributions
- * (fixed seeds: the bounds are wide, and the same numbers come on every machine). */
+/* Random streams: the known answer of Philox, independence of draws from order, and the shapes of
+ * the distributions (fixed seeds: the bounds are wide, and the same numbers come on every
+ * machine). */
 #include "base/rng.h"
 
 #include <check.h>
@@ -63,7 +64,8 @@ START_TEST(below_is_uniform_and_in_bounds) {
     for (int i = 0; i < 7; i++) /* 4 standard deviations: 293 */
         ck_assert_uint_le((uint32_t)abs((int)counts[i] - 100000), 1200);
     ck_assert_uint_eq(rng_below(&rng, 1), 0);
-    /* A bound of 3/4 of the range: without the refusals a third of the results comes twice as often. */
+    /* A bound of 3/4 of the range: without the refusals a third of the results comes twice as
+     * often. */
     uint32_t low = 0;
     for (int i = 0; i < 90000; i++)
         low += rng_below(&rng, 3u << 30) < 1u << 30;
@@ -106,8 +108,9 @@ START_TEST(normal_has_the_moments_and_the_tails) {
 }
 END_TEST
 
-/* From the distribution's inverse at chosen probabilities, by way of the draws that give them: 64 bits k stand for
- * p = ((k >> 12) + 1/2) / 2^52. Expected values: Python's statistics.NormalDist().inv_cdf(). */
+/* From the distribution's inverse at chosen probabilities, by way of the draws that give them: 64
+ * bits k stand for p = ((k >> 12) + 1/2) / 2^52. Expected values: Python's
+ * statistics.NormalDist().inv_cdf(). */
 START_TEST(normal_is_the_inverse_distribution) {
     static const struct {
         uint64_t draw;
@@ -130,8 +133,8 @@ START_TEST(normal_is_the_inverse_distribution) {
 END_TEST
 
 START_TEST(normal_gives_the_same_bits_everywhere) {
-    /* A hash of the bits of 10,000 draws; an independent Philox and Python's statistics.NormalDist().inv_cdf() give the
-     * same one. */
+    /* A hash of the bits of 10,000 draws; an independent Philox and Python's
+     * statistics.NormalDist().inv_cdf() give the same one. */
     struct rng rng = rng_stream(2024, RNG_TEST, 1, 2);
     uint64_t sum = 0;
     for (int i = 0; i < 10000; i++) {

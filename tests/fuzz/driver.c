@@ -1,8 +1,8 @@
-/* Runs a fuzz target without a fuzzing engine: every file of the folders given, as it is, and then N seeded mutations
- * of each (--mutate N). So fuzz cases are ordinary tests with any compiler.
+/* Runs a fuzz target without a fuzzing engine: every file of the folders given, as it is, and then
+ * N seeded mutations of each (--mutate N). So fuzz cases are ordinary tests with any compiler.
  *
- * usage: TARGET [--mutate N] [--seed S] (file | folder)...
- * The seed is that of --seed, of $COLDSTREAM_SEED, or 1. An input on which the target dies is saved as
+ * usage: TARGET [--mutate N] [--seed S] (file | folder)... The seed is that of --seed, of
+ * $COLDSTREAM_SEED, or 1. An input on which the target dies is saved as
  * $COLDSTREAM_BUILD/died-on-TARGET; give that file as the argument to run it again. */
 #include "base/error.h"
 #include "base/rng.h"
@@ -94,7 +94,8 @@ static void add_path(const char *path) {
 
 static uint32_t below(struct rng *rng, size_t bound) { return rng_below(rng, (uint32_t)bound); }
 
-/* Puts `insert_size` bytes in place of the `cut` bytes at `at`; returns the new size, or the old one if it is too large. */
+/* Puts `insert_size` bytes in place of the `cut` bytes at `at`; returns the new size, or the old
+ * one if it is too large. */
 static size_t replace(uint8_t *data, size_t size, size_t at, size_t cut, const uint8_t *insert,
                       size_t insert_size) {
     if (size - cut + insert_size > INPUT_BYTES_MAX)
@@ -189,8 +190,9 @@ int main(int argc, char **argv) {
             memcpy(data, inputs[i].data, size);
             for (uint32_t times = n == 0 ? 0 : 1 + rng_below(&rng, 4); times > 0; times--)
                 size = mutate_once(&rng, data, size);
-            snprintf(where, sizeof where, "died on mutation %u of %s, seed %llu; saved, run it again\n",
-                     n, inputs[i].path, (unsigned long long)seed);
+            snprintf(where, sizeof where,
+                     "died on mutation %u of %s, seed %llu; saved, run it again\n", n,
+                     inputs[i].path, (unsigned long long)seed);
             run(data, size);
         }
     }

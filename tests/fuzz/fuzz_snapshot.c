@@ -1,5 +1,6 @@
-/* Bytes -> snapshot_decode, as they are and once more with all digests made right, since no mutation would pass them.
- * What decodes must be valid tables, what does not must leave them empty. */
+/* Bytes -> snapshot_decode, as they are and once more with all digests made right, since no
+ * mutation would pass them. What decodes must be valid tables, what does not must leave them
+ * empty. */
 #include "model/snapshot_private.h"
 
 #include <stdlib.h>

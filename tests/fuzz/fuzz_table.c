@@ -1,5 +1,6 @@
-/* Bytes -> operations on the table engine beside its plain twin. Each choice takes one byte, or two where more than 256
- * things can be chosen from; byte 0 of a step ends the epoch when it is below 16. */
+/* Bytes -> operations on the table engine beside its plain twin. Each choice takes one byte, or two
+ * where more than 256 things can be chosen from; byte 0 of a step ends the epoch when it is below
+ * 16. */
 #include "../model/table_twin.h"
 
 #define ROWS_MAX 70u /* a little more than one word of positions */

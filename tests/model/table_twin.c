@@ -30,7 +30,7 @@ static const struct {
 
 struct row {
     bool live;
-    uint32_t key; /* a number; key_text() makes the bytes of it. KEY_CHILD: the parent's when it was inserted */
+    uint32_t key; /* a number; key_text() makes the bytes of it. KEY_CHILD: the parent's */
     uint64_t version;
     uint8_t value[VALUE_BYTES_MAX];
 };
@@ -343,7 +343,8 @@ static void check_published(struct twin *twin, uint32_t i) {
         CHECK(dirty < table_dirty_count(table) && table_dirty_at(table, dirty) == row,
               "%s row %u is dirty", shapes[i].name, row);
         if (gone)
-            CHECK(bytes_equal(table_key(table, row, scratch), key), "%s row %u", shapes[i].name, row);
+            CHECK(bytes_equal(table_key(table, row, scratch), key), "%s row %u", shapes[i].name,
+                  row);
         dirty++;
     }
     CHECK(table_dirty_count(table) == dirty, "%s: %u dirty rows, not %u", shapes[i].name,
@@ -376,8 +377,9 @@ static void follow(struct twin *twin, uint32_t i) {
         uint32_t n = below(twin, count);
         const struct record *record = &twin->records[n];
         bool gone = record->row == NO_ROW;
-        struct bytes value = gone ? bytes_of(NULL, 0)
-                                  : bytes_of(table_value(table, record->row), shapes[i].value_bytes);
+        struct bytes value = {NULL, 0};
+        if (!gone)
+            value = bytes_of(table_value(table, record->row), shapes[i].value_bytes);
         CHECK(table_restore(tables_at(twin->follower, i), bytes_of(record->key, record->key_len),
                             record->row, gone ? 0 : table_version(table, record->row), value,
                             &err) == OK,

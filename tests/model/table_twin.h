@@ -1,6 +1,7 @@
-/* A set of tables and its twin: the same content in plain arrays, with copies where the engine has an undo log. Every
- * step is made on both, every epoch compares all that the engine says, and a follower folds what was published, in
- * shuffled order. A difference prints itself and aborts. Used by the random test and the fuzz target. */
+/* A set of tables and its twin: the same content in plain arrays, with copies where the engine has
+ * an undo log. Every step is made on both, every epoch compares all that the engine says, and a
+ * follower folds what was published, in shuffled order. A difference prints itself and aborts. Used
+ * by the random test and the fuzz target. */
 #ifndef TESTS_TABLE_TWIN_H
 #define TESTS_TABLE_TWIN_H
 

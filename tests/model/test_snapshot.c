@@ -1,4 +1,5 @@
-/* Snapshots: what is written is read back to the digest; what is damaged anywhere leaves the tables empty. */
+/* Snapshots: what is written is read back to the digest; what is damaged anywhere leaves the tables
+ * empty. */
 #include "base/file.h"
 #include "base/rng.h"
 #include "model/snapshot_private.h"
@@ -23,7 +24,8 @@ static uint32_t draw(void *context, uint32_t bound) { return rng_below(context, 
 
 static void setup(void) {
     const char *build = getenv("COLDSTREAM_BUILD");
-    snprintf(path, sizeof path, "%s/test_snapshot.%ld", build != NULL ? build : ".", (long)getpid());
+    snprintf(path, sizeof path, "%s/test_snapshot.%ld", build != NULL ? build : ".",
+             (long)getpid());
     DONE(arena_reserve(&arena, "test", 64 << 20, &err));
     rng = rng_stream(1, RNG_TEST, 0, 0);
     twin = twin_create(ROWS_MAX, (struct chooser){draw, &rng});

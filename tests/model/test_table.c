@@ -1,5 +1,5 @@
-/* The table engine by example: each test is a sentence of the contract in model/table.h. The random walk against a
- * plain model is test_table_random.c. */
+/* The table engine by example: each test is a sentence of the contract in model/table.h. The random
+ * walk against a plain model is test_table_random.c. */
 #include "model/table.h"
 
 #include <check.h>
@@ -338,7 +338,7 @@ START_TEST(a_restored_row_moves_and_takes_the_place_of_others) {
     ck_assert_uint_eq(table_rows(child), 0);
     DONE(restore(items, "a", 1, 2, "value2a!")); /* its own record says where it is now */
     DONE(restore(child, "a", 1, 2, "child2a!"));
-    DONE(restore(items, "a", 1, 0, NULL)); /* a tombstone takes children along, whatever comes first */
+    DONE(restore(items, "a", 1, 0, NULL)); /* a tombstone takes children along, in any order */
     DONE(restore(items, "a", 1, 0, NULL));
     DONE(restore(child, "a", 1, 0, NULL));
     ck_assert_uint_eq(table_rows(child), 0);

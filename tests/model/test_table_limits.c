@@ -1,5 +1,6 @@
-/* Memory that the kernel refuses: each reservation of address space fails once, and each time the set stays usable and
- * gives back what it took. mmap and munmap are wrapped by the linker (see CMakeLists.txt). */
+/* Memory that the kernel refuses: each reservation of address space fails once, and each time the
+ * set stays usable and gives back what it took. mmap and munmap are wrapped by the linker (see
+ * CMakeLists.txt). */
 #include "model/table.h"
 
 #include <check.h>

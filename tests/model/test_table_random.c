@@ -1,4 +1,5 @@
-/* Random walks of the table engine beside plain arrays (table_twin.h). COLDSTREAM_SEED=n repeats a walk. */
+/* Random walks of the table engine beside plain arrays (table_twin.h). COLDSTREAM_SEED=n repeats a
+ * walk. */
 #include "table_twin.h"
 
 #include "base/rng.h"
