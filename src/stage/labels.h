@@ -63,8 +63,10 @@ enum status labels_create(struct labels **out, const struct stage_config *config
 enum status labels_refresh(struct labels *labels, struct error *err);
 
 /* How many samples labels_apply of this interaction will give as things stand (no state is
- * changed). Exact but for sampled clicks, of which a negative may find no item: an upper bound. 0
- * for impressions, unless their click came before them or they push another one out. */
+ * changed): 0 for impressions, unless their click came before them or they push another one out.
+ * An upper bound: a negative may find no item, and the item of a waiting impression may be gone.
+ * Only what labels_apply and labels_advance change has a say, not the listings: so epochs that are
+ * formed by it close at the same place whatever was listed or delisted meanwhile. */
 uint32_t labels_expected(const struct labels *labels, const struct interaction *interaction);
 
 /* Applies one checked interaction on an item that has a row. BAD_RECORD with *reason

@@ -123,9 +123,8 @@ struct verdict join_judge(const struct labels *labels, const struct identity *id
     return judge_click(labels, identity, interaction->event_time_ms);
 }
 
-static bool sample_due(const struct labels *labels, const struct join_row *row) {
-    return row->kind == JOIN_IMPRESSION && row->state == JOIN_WAITS &&
-           model_item_alive(labels->model, row->item);
+static bool unmatched_impression(const struct join_row *row) {
+    return row->kind == JOIN_IMPRESSION && row->state == JOIN_WAITS;
 }
 
 uint32_t join_expected(const struct labels *labels, struct verdict verdict,
@@ -133,14 +132,13 @@ uint32_t join_expected(const struct labels *labels, struct verdict verdict,
     if (verdict.kind == VERDICT_AFTER)
         return 0;
     if (verdict.kind == VERDICT_JOINED)
-        return sample_due(labels, row_at(labels, verdict.row));
-    const bool needs_row = verdict.kind != VERDICT_HELD ||
-                           find(labels, identity, JOIN_CLICKS,
-                                bucket_of(labels, interaction->event_time_ms)) == NO_ROW;
-    const bool full = table_rows(labels->impressions) == labels->config.join_rows_max;
+        return 1;
+    const int64_t bucket = bucket_of(labels, interaction->event_time_ms);
+    const bool needs_row =
+        verdict.kind != VERDICT_HELD || find(labels, identity, JOIN_CLICKS, bucket) == NO_ROW;
     uint32_t samples = verdict.kind == VERDICT_SERVED;
-    if (needs_row && full)
-        samples += sample_due(labels, row_at(labels, deadlines_first(&labels->windows)->row));
+    if (needs_row && table_rows(labels->impressions) == labels->config.join_rows_max)
+        samples += unmatched_impression(row_at(labels, deadlines_first(&labels->windows)->row));
     return samples;
 }
 
@@ -160,7 +158,7 @@ static enum status close_first(struct labels *labels, struct sample_port samples
                                struct error *err) {
     const uint32_t position = deadlines_first(&labels->windows)->row;
     const struct join_row row = *row_at(labels, position);
-    const bool due = sample_due(labels, &row);
+    const bool due = unmatched_impression(&row) && model_item_alive(labels->model, row.item);
     deadlines_remove(&labels->windows, position);
     table_remove(labels->impressions, position);
     if (row.state == JOIN_WAITS && !due) {
@@ -244,7 +242,7 @@ static enum status join_click(struct labels *labels, uint32_t position, struct s
                               struct error *err) {
     const struct join_row row = *row_at(labels, position);
     ((struct join_row *)table_edit(labels->impressions, position))->state = JOIN_MATCHED;
-    if (sample_due(labels, &row))
+    if (model_item_alive(labels->model, row.item))
         return emit(&row, 1.0f, samples, err);
     struct labels_row *state;
     TRY(labels_edit(labels, &state, err));

@@ -265,6 +265,17 @@ START_TEST(an_item_delisted_while_its_impression_waits_gives_no_sample) {
 }
 END_TEST
 
+START_TEST(what_is_expected_does_not_depend_on_listings) {
+    impression("u", "a", 1000);
+    const struct event_spec spec = {
+        .user = "u", .item = "a", .time_ms = 1010, .action = ACTION_CLICK};
+    const struct interaction interaction = world_interaction(&spec);
+    ck_assert_uint_eq(labels_expected(world->labels, &interaction), 1);
+    world_delist(world, "a");
+    ck_assert_uint_eq(labels_expected(world->labels, &interaction), 1);
+}
+END_TEST
+
 START_TEST(a_full_table_closes_the_window_that_ends_first) {
     struct stage_config config = world_config();
     config.join_rows_max = 2;
@@ -431,6 +442,7 @@ int main(void) {
     tcase_add_test(rules, requests_and_users_and_items_are_told_apart);
     tcase_add_test(rules, windows_close_in_order_of_deadline_then_arrival);
     tcase_add_test(rules, an_item_delisted_while_its_impression_waits_gives_no_sample);
+    tcase_add_test(rules, what_is_expected_does_not_depend_on_listings);
     tcase_add_test(rules, a_full_table_closes_the_window_that_ends_first);
     tcase_add_test(rules, the_watermark_is_that_of_the_slowest_partition_and_never_goes_back);
     tcase_add_test(rules, an_idle_partition_does_not_hold_the_watermark);

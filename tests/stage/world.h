@@ -59,9 +59,9 @@ struct event_spec {
 };
 struct record world_record(const struct event_spec *spec);
 struct interaction world_interaction(const struct event_spec *spec);
-/* labels_advance, then labels_apply on the item's row (listed if it is not there); checks that
- * labels_expected told the number of samples (for sampled clicks: at least). Returns the status of
- * labels_apply; the reason is in world->reason. */
+/* labels_advance, then labels_apply on the item's row (listed if it is not there). Checks that
+ * labels_expected told the number of samples: for sampled clicks and items that are gone at least
+ * so many. Returns the status of labels_apply; the reason is in world->reason. */
 enum status world_apply(struct world *world, const struct event_spec *spec);
 /* Event time of a partition without an interaction. */
 void world_advance(struct world *world, int32_t partition, int64_t time_ms);
