@@ -41,16 +41,23 @@ static uint32_t distinct_row(struct code_level *level, uint32_t row) {
     return level->slot[row];
 }
 
-static void gather_level(struct ranker *r, const struct batch *batch, uint32_t l) {
+/* The distinct rows of every level, and which of them each item has. */
+static void find_rows(struct ranker *r, const struct batch *batch) {
+    for (uint32_t l = 0; l < SID_CODES; l++)
+        r->levels[l].distinct = 0;
+    for (uint32_t u = 0; u < batch->items; u++) {
+        uint32_t item = batch->item_row[u];
+        const struct sid_row *sid =
+            table_live(r->items.sid, item) ? table_value(r->items.sid, item) : NULL;
+        for (uint32_t l = 0; l < SID_CODES; l++)
+            r->levels[l].of_item[u] =
+                sid ? distinct_row(&r->levels[l], code_row(&r->config, sid, l)) : NO_ROW;
+    }
+}
+
+static void level_forward(struct ranker *r, uint32_t l) {
     struct code_level *level = &r->levels[l];
     size_t d = r->config.width;
-    level->distinct = 0;
-    for (uint32_t u = 0; u < batch->items; u++) {
-        const struct sid_row *sid = table_live(r->items.sid, batch->item_row[u])
-                                        ? table_value(r->items.sid, batch->item_row[u])
-                                        : NULL;
-        level->of_item[u] = sid ? distinct_row(level, code_row(&r->config, sid, l)) : NO_ROW;
-    }
     const float *rows = table_values(level->rows);
     for (uint32_t i = 0; i < level->distinct; i++) {
         memcpy(level->value + i * d, rows + level->row[i] * d, d * sizeof *rows);
@@ -65,8 +72,9 @@ static void codes_forward(struct ranker *r, const struct batch *batch) {
     size_t d = r->config.width;
     float *x = r->view[VIEW_MODAL].x;
     memset(x, 0, batch->items * d * sizeof *x);
+    find_rows(r, batch);
     for (uint32_t l = 0; l < SID_CODES; l++) {
-        gather_level(r, batch, l);
+        level_forward(r, l);
         const struct code_level *level = &r->levels[l];
         for (uint32_t u = 0; u < batch->items; u++)
             if (level->of_item[u] != NO_ROW)

@@ -182,6 +182,9 @@ START_TEST(attention_alone_and_together) {
                           .weights = rows + N * stride,
                           .scratch = rows + 2 * N * stride};
     attention_forward(&a, out, D);
+    for (size_t i = 0; i < N; i++)
+        for (size_t j = H; j < stride; j++) /* the padding */
+            ck_assert(a.weights[i * stride + j] == 0.0f && a.scores[i * stride + j] == 0.0f);
     for (size_t i = 0; i < N; i++) {
         struct attention one = a;
         one.queries = 1;
