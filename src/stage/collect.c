@@ -132,6 +132,14 @@ static void copy_record(struct arena *arena, struct record *record) {
         record->damage = arena_text(arena, record->damage, strlen(record->damage));
 }
 
+/* Of unlisted items too: what content epochs change meanwhile must not count, or after a crash, when these epochs are done
+ * already, the same interactions would close at another place. An impression gives its sample when its window closes,
+ * perhaps in a later epoch: in a steady stream one closes for each that comes. */
+static uint32_t samples_expected(const struct stage *stage, const struct interaction *interaction) {
+    bool waits = !interaction->has_label && interaction->action == ACTION_IMPRESSION;
+    return waits ? 1 : labels_expected(stage->labels, interaction);
+}
+
 static enum status queue_held(struct stage *stage, struct queue *queue, struct error *err) {
     struct pending *pending = &queue->records[queue->count++];
     *pending = (struct pending){.record = stage->held};
@@ -142,9 +150,7 @@ static enum status queue_held(struct stage *stage, struct queue *queue, struct e
         const struct interaction *i = &pending->event.as.interaction;
         if (queue->first_event_ms == INT64_MIN)
             queue->first_event_ms = i->event_time_ms;
-        /* of unlisted items too: what content epochs change meanwhile must not count, or after a crash, when these epochs are
-         * done already, the same interactions would close at another place */
-        queue->expected += labels_expected(stage->labels, i);
+        queue->expected += samples_expected(stage, i);
     }
     return OK;
 }
