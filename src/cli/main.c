@@ -37,9 +37,8 @@ static const char help_tail[] =
     "\n"
     "`coldstream COMMAND --help' lists a command's options; docs/CONFIGURATION.md every setting.\n"
     "The answer goes to stdout, progress and errors to stderr.\n"
-    "Exit codes: 0 done, 64 usage, 65 bad data, 66 no input, 70 internal, 73 cannot create, 74 "
-    "I/O,\n"
-    "75 try again, 78 configuration.\n";
+    "Exit codes: 0 done, 64 usage, 65 bad data, 66 no input, 70 internal, 71 no memory,\n"
+    "73 cannot create, 74 I/O, 75 try again, 78 configuration.\n";
 
 static int help(FILE *out) {
     fputs(help_head, out);
@@ -89,7 +88,9 @@ static int dispatch(int argc, char **argv) {
     return unknown(word);
 }
 
-static bool computes(int argc, char **argv) { return argc > 1 && strcmp(argv[1], "replay") == 0; }
+static bool computes(int argc, char **argv) {
+    return argc > 1 && strcmp(argv[1], "replay") == 0;
+}
 
 int main(int argc, char **argv) {
     /* a reader that goes away, or a file that may not grow (ulimit -f), is an error of write(), not a signal */
@@ -97,7 +98,8 @@ int main(int argc, char **argv) {
     signal(SIGXFSZ, SIG_IGN);
     struct error err;
     /* Must come first: it executes the program again, with the arguments as they came. */
-    int code = computes(argc, argv) && blas_core_reexec(argv, &err) != OK ? command_fail(&err) : dispatch(argc, argv);
+    int code = computes(argc, argv) && blas_core_reexec(argv, &err) != OK ? command_fail(&err)
+                                                                          : dispatch(argc, argv);
     if (fflush(stdout) != 0 || ferror(stdout)) {
         if (errno != EPIPE)
             fprintf(stderr, "coldstream: cannot write to standard output: %s\n", strerror(errno));
