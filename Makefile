@@ -39,7 +39,7 @@ test: python program
 	@scripts/build.sh asan
 	ctest --preset asan --label-regex unit --label-exclude slow
 
-bench: program
+bench: python program
 	@scripts/bench.sh
 
 asan: packages python
