@@ -138,7 +138,7 @@ static enum status get_sequence(const struct reading *r, const yaml_node_t *root
 
 static enum status read_partitions(const struct reading *r, const yaml_node_t *root,
                                    struct recording_info *out) {
-    yaml_node_t *list;
+    yaml_node_t *list = NULL;
     TRY(get_sequence(r, root, "partitions", RECORDED_PARTITIONS_MAX, &list, &out->partition_count));
     out->partitions = arena_alloc(r->arena, sizeof *out->partitions * (out->partition_count + 1));
     if (out->partitions == NULL)
@@ -167,7 +167,7 @@ static enum status read_root(const struct reading *r, struct recording_info *out
     out->synthetic = synthetic != NULL && synthetic->type == YAML_SCALAR_NODE &&
                      bytes_equal(scalar(synthetic), bytes_text("true"));
     TRY(read_partitions(r, root, out));
-    yaml_node_t *list;
+    yaml_node_t *list = NULL;
     TRY(get_sequence(r, root, "schemas", RECORDED_SCHEMAS_MAX, &list, &out->schema_count));
     out->schemas = arena_alloc(r->arena, sizeof *out->schemas * (out->schema_count + 1));
     if (out->schemas == NULL)
