@@ -156,35 +156,11 @@ static void list_dirty(struct table *t) {
             t->dirty_rows[t->dirty_count++] = word * 64 + (uint32_t)__builtin_ctzll(left);
 }
 
-/* Touched rows lie all over memory: the next ones are fetched while these are worked on. */
-#define ROWS_AHEAD 8u
-
-static void fetch_ahead_of_versions(const struct table *t, uint32_t n) {
-    if (n + ROWS_AHEAD >= t->touched_count)
-        return;
-    uint32_t row = t->touched[n + ROWS_AHEAD].row;
-    __builtin_prefetch(&t->versions[row], 1);
-    __builtin_prefetch(&t->digests[row], 1);
-}
-
-static void fetch_ahead_of_digests(const struct table *t, uint32_t n) {
-    if (n + ROWS_AHEAD >= t->touched_count)
-        return;
-    uint32_t row = t->touched[n + ROWS_AHEAD].row;
-    const unsigned char *value = value_at(t, row);
-    __builtin_prefetch(value);
-    __builtin_prefetch(value + (t->stride > 64 ? 64 : 0));
-    __builtin_prefetch(t->root->keys + (size_t)row * t->key_slot);
-    __builtin_prefetch(&t->versions[row]);
-    __builtin_prefetch(&t->digests[row], 1);
-}
-
 static void seal_table(struct table *t) {
     t->digest_before = t->digest;
     if (t->touched_count == 0)
         return;
     for (uint32_t n = 0; n < t->touched_count; n++) {
-        fetch_ahead_of_versions(t, n);
         struct touched *touched = &t->touched[n];
         uint32_t row = touched->row;
         touched->old_version = t->versions[row];
@@ -199,7 +175,6 @@ static void seal_table(struct table *t) {
     seal_departed(t);
     list_dirty(t);
     for (uint32_t n = 0; n < t->touched_count; n++) {
-        fetch_ahead_of_digests(t, n);
         uint32_t row = t->touched[n].row;
         if (!bit_get(t->live, row))
             continue;
