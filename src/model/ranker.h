@@ -74,7 +74,7 @@ struct batch {
     uint32_t events;            /* n <= B */
     uint32_t items;             /* U distinct items among candidates and histories */
     uint32_t users;             /* distinct users */
-    uint32_t *item_row;         /* [U] positions in `items`, ascending */
+    uint32_t *item_row;         /* [U] positions in `items`, in order of first appearance */
     uint32_t *candidate;        /* [n] index into item_row */
     uint32_t *user;             /* [n] index into the user arrays */
     uint32_t *history;          /* [users, H] indices into item_row, newest first */
