@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { SAMPLE_PER_CENTROID = 16, REFINE_AFTER_SPLIT = 2 };
+enum { SAMPLE_PER_CENTROID = 16 };
 
 static float *centroid(const struct kmeans *kmeans, uint32_t k) {
     return kmeans->centroids + (size_t)k * kmeans->dims;
@@ -215,8 +215,7 @@ enum status kmeans_balance(struct kmeans *kmeans, uint32_t rounds, struct arena 
             taken[to] = true;
             split(kmeans, from, to);
         }
-        kmeans_assign(kmeans);
-        kmeans_refine(kmeans, REFINE_AFTER_SPLIT);
+        kmeans_assign(kmeans); /* no Lloyd iterations: they would draw the cells apart again */
     }
     memcpy(kmeans->centroids, best, bytes);
     kmeans_assign(kmeans);
