@@ -15,7 +15,11 @@ say "1. A marketplace: listings arrive all through the month, users click by the
 run build/coldstream generate --to build/demo/market
 say "2. The stage reads it as it would read Kafka: each event is scored, then learned from; listings get semantic IDs at once"
 run build/coldstream replay -c conf/replay.yaml --from build/demo/market --to build/demo/out
-say "3. The same again, compared row by row: same input, same bytes"
+say "3. Without semantic IDs the same ranker knows new items less well"
+run build/coldstream replay -c conf/replay.yaml --from build/demo/market --to build/demo/out-id --set model.variant=id \
+    > build/demo/id.txt 2> build/demo/id.log || { cat build/demo/id.log; exit 70; }
+sed -n '/^\$/p; /^AUC/,/^  all/p' build/demo/id.txt
+say "4. The replay of step 2 again, compared row by row: same input, same bytes"
 run build/coldstream replay -c conf/replay.yaml --from build/demo/market --to build/demo/out --verify
 say "The output topics are in build/demo/out, one Avro file per partition; any Avro tool opens them"
 ls -l build/demo/out | awk 'NR > 1 { printf "  %10d bytes  %s\n", $5, $9 }'
