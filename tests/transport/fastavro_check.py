@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """An independent judge of the wire: fastavro_check.py RECORDING_TOOL SCRATCH_FOLDER
 
-1. What the stage writes: fastavro reads every file and every record's value (by schemas/*.avsc), and finds what the
-   stage's own reader finds.
+1. What the stage writes: fastavro reads every file and every record's value (by schemas/*.avsc), and finds what was meant
+   and what the stage's own reader finds.
 2. What others write: recordings made by fastavro, null and deflate, with schema ids and schemas of their own, are read by
    the stage as they were meant."""
 import io
@@ -150,8 +150,8 @@ def decoded_line(topic, r):
 
 def check_ours(folder, compression):
     shutil.rmtree(folder, ignore_errors=True)
-    tool("write", folder, compression)
-    ours = {}
+    meant = sorted(tool("write", folder, compression).splitlines())
+    ours, values = {}, []
     for record, decoded in dumped(folder):
         _, topic, partition, _ = record.split("\t", 3)
         ours.setdefault((topic, int(partition)), []).append((record, decoded))
@@ -163,7 +163,9 @@ def check_ours(folder, compression):
             assert reader.metadata["avro.codec"] == compression
             theirs = [(record_line(topic, partition, r), decoded_line(topic, r)) for r in reader]
         assert theirs == ours.get((topic, int(partition)), []), first_difference(theirs, ours[topic, int(partition)])
+        values += [line for _, line in theirs if line is not None]
         read += len(theirs)
+    assert sorted(values) == meant, first_difference(sorted(values), meant)
     assert read == sum(map(len, ours.values())) and read > 900, read
     return read
 

@@ -1,11 +1,13 @@
 /* For fastavro_check.py: writes a recording with something of everything, and prints what a recording holds.
  *
- *   recording_tool write DIR null|deflate
- *   recording_tool dump DIR          a line for each record, tab-separated, bytes as hex, null as "-":
+ *   recording_tool write DIR null|deflate     prints what it means to write, as below but without record lines
+ *   recording_tool dump DIR                   prints what it reads
+ *
+ * Tab-separated, bytes as hex, null as "-":
  *     record  topic partition offset timestamp key value header=value ...
  *     event   interaction user item time action label request position | listing item time text vector | delisting item
  *     row     table key position version epoch generation value
- *     epoch   epoch kind timestamp watermark ... (dump_manifest)
+ *     epoch   epoch kind timestamp watermark ... (print_manifest)
  *     dead    reason damage
  * The inputs come in the source's order, then the outputs file by file. */
 #include "codec/codec.h"
@@ -29,6 +31,78 @@ static void must(enum status status) {
     exit(1);
 }
 
+/* ---- printing ---- */
+
+static void hex(struct bytes b) {
+    printf("\t%s", b.data == NULL ? "-" : b.len == 0 ? "." : "");
+    for (size_t i = 0; i < b.len; i++)
+        printf("%02x", b.data[i]);
+}
+
+static void print_event(const struct event *event) {
+    const struct interaction *i = &event->as.interaction;
+    const struct listing *l = &event->as.listing;
+    switch (event->kind) {
+    case EVENT_INTERACTION:
+        printf("event\tinteraction");
+        hex(i->user_id);
+        hex(i->item_id);
+        printf("\t%" PRId64 "\t%d", i->event_time_ms, (int)i->action);
+        printf(i->has_label ? "\t%g" : "\t-", (double)i->label);
+        hex(i->request_id);
+        printf(i->has_position ? "\t%d\n" : "\t-\n", i->position);
+        break;
+    case EVENT_LISTING:
+        printf("event\tlisting");
+        hex(l->item_id);
+        printf("\t%" PRId64, l->event_time_ms);
+        hex(l->text);
+        hex(bytes_of(l->vector, l->dims * sizeof *l->vector));
+        printf("\n");
+        break;
+    case EVENT_DELISTING:
+        printf("event\tdelisting");
+        hex(event->as.delisted_item_id);
+        printf("\n");
+        break;
+    }
+}
+
+static void print_manifest(const struct manifest *m) {
+    char text[DIGEST_HEX_BYTES];
+    printf("epoch\t%" PRIu64 "\t%d\t%" PRId64 "\t%" PRId64 "\t%u\t%u", m->epoch, (int)m->kind,
+           m->timestamp_ms, m->watermark_ms, m->generation, m->codebook_version);
+    printf("\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%" PRId64 "\t%" PRIu64 "\t%" PRIu64,
+           m->counts.events, m->counts.applied, m->counts.dead_letters, m->counts.parked,
+           m->counts.labelled, m->counts.rows);
+    for (uint32_t i = 0; i < m->range_count; i++)
+        printf("\t%s\t%d\t%" PRId64 "\t%" PRId64 "\t%u\t%" PRId64, topic_name(m->ranges[i].topic),
+               m->ranges[i].partition, m->ranges[i].first_offset, m->ranges[i].last_offset,
+               m->ranges[i].count, (int64_t)m->ranges[i].hash);
+    for (uint32_t i = 0; i < m->end_count; i++)
+        printf("\t%s\t%d\t%" PRId64, topic_name(m->ends[i].topic), m->ends[i].partition,
+               m->ends[i].end_offset);
+    for (uint32_t i = 0; i < m->table_count; i++)
+        printf("\t%s\t%s\t%" PRIu64, m->tables[i].name, digest_hex(m->tables[i].digest, text),
+               m->tables[i].rows);
+    for (uint32_t i = 0; i < m->batch_count; i++)
+        printf("\t%u", m->batches[i]);
+    printf("\t%s\t%s\t%s\t%" PRId64, digest_hex(m->state, text), m->build, m->blas_core,
+           (int64_t)m->config_hash);
+    hex(m->config != NULL ? bytes_text(m->config) : (struct bytes){0});
+    printf("\n");
+}
+
+static void print_row(const struct row_output *row) {
+    printf("row\t%s", row->table);
+    hex(row->key);
+    if (row->value.data != NULL)
+        printf("\t%u\t%" PRIu64 "\t%" PRIu64 "\t%u", row->position, row->version, row->epoch,
+               row->generation);
+    hex(row->value);
+    printf("\n");
+}
+
 /* ---- writing ---- */
 
 static struct recording_writer *writer;
@@ -37,6 +111,7 @@ static struct rng rng;
 
 static void put_event(const struct event *event, int32_t partition) {
     struct record record;
+    print_event(event);
     must(codec_encode_event(codec, event, "text", &record, &err));
     record.partition = partition;
     if (event->kind == EVENT_DELISTING)
@@ -83,6 +158,10 @@ static void write_inputs(void) {
 static void put_output(struct output output) {
     struct record record;
     output.timestamp_ms = 1000 + rng_below(&rng, 4000);
+    if (output.kind == OUTPUT_ROW)
+        print_row(&output.as.row);
+    else if (output.kind == OUTPUT_MANIFEST)
+        print_manifest(output.as.manifest);
     must(port.encode(port.self, &output, &record, &err));
     must(sink.put(sink.self, &record, &err));
 }
@@ -107,14 +186,16 @@ static void put_rows(uint32_t epoch) {
         uint8_t key[8];
         struct row_output row = {
             "embedding", name("item", i), i, epoch, epoch, 2, bytes_of(values, sizeof values)};
-        struct row_output gone = row, history = row, code = row, book = row;
+        struct row_output gone = row, history = row, code = row, unlisted, book = row;
         gone.value = (struct bytes){0};
         history.table = "users";
         put_output((struct output){.topic = TOPIC_RANKER_DELTAS, .as.row = i % 9 ? row : gone});
         put_output((struct output){.topic = TOPIC_CHANGELOG, .as.row = history});
         code.table = "sid";
+        unlisted = code;
+        unlisted.value = (struct bytes){0};
         code.value = bytes_of(&sid, sizeof sid);
-        put_output((struct output){.topic = TOPIC_SEMANTIC_IDS, .as.row = i % 9 ? code : gone});
+        put_output((struct output){.topic = TOPIC_SEMANTIC_IDS, .as.row = i % 9 ? code : unlisted});
         book.table = "codebooks";
         put_be64(key, (uint64_t)2 << 40 | (uint64_t)(i % 8) << 32 | i);
         book.key = bytes_of(key, 8);
@@ -189,87 +270,7 @@ static void write_recording(const char *dir, const char *compression) {
     free(schemas);
 }
 
-/* ---- printing ---- */
-
-static void hex(struct bytes b) {
-    printf("\t%s", b.data == NULL ? "-" : b.len == 0 ? "." : "");
-    for (size_t i = 0; i < b.len; i++)
-        printf("%02x", b.data[i]);
-}
-
-static void dump_event(const struct record *record) {
-    struct event event;
-    enum dead_reason reason;
-    if (port.decode(port.self, record, &event, &reason, &err) != OK) {
-        printf("dead\t%s\t%s\n", dead_reason_name(reason), err.text);
-        return;
-    }
-    const struct interaction *i = &event.as.interaction;
-    const struct listing *l = &event.as.listing;
-    switch (event.kind) {
-    case EVENT_INTERACTION:
-        printf("event\tinteraction");
-        hex(i->user_id);
-        hex(i->item_id);
-        printf("\t%" PRId64 "\t%d", i->event_time_ms, (int)i->action);
-        printf(i->has_label ? "\t%g" : "\t-", (double)i->label);
-        hex(i->request_id);
-        printf(i->has_position ? "\t%d\n" : "\t-\n", i->position);
-        break;
-    case EVENT_LISTING:
-        printf("event\tlisting");
-        hex(l->item_id);
-        printf("\t%" PRId64, l->event_time_ms);
-        hex(l->text);
-        hex(bytes_of(l->vector, l->dims * sizeof *l->vector));
-        printf("\n");
-        break;
-    case EVENT_DELISTING:
-        printf("event\tdelisting");
-        hex(event.as.delisted_item_id);
-        printf("\n");
-        break;
-    }
-}
-
-static void dump_manifest(const struct record *record) {
-    struct manifest m;
-    char text[DIGEST_HEX_BYTES];
-    must(codec_decode_manifest(codec, record, &arena, &m, &err));
-    printf("epoch\t%" PRIu64 "\t%d\t%" PRId64 "\t%" PRId64 "\t%u\t%u", m.epoch, (int)m.kind,
-           m.timestamp_ms, m.watermark_ms, m.generation, m.codebook_version);
-    printf("\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%" PRId64 "\t%" PRIu64 "\t%" PRIu64,
-           m.counts.events, m.counts.applied, m.counts.dead_letters, m.counts.parked,
-           m.counts.labelled, m.counts.rows);
-    for (uint32_t i = 0; i < m.range_count; i++)
-        printf("\t%s\t%d\t%" PRId64 "\t%" PRId64 "\t%u\t%" PRId64, topic_name(m.ranges[i].topic),
-               m.ranges[i].partition, m.ranges[i].first_offset, m.ranges[i].last_offset,
-               m.ranges[i].count, (int64_t)m.ranges[i].hash);
-    for (uint32_t i = 0; i < m.end_count; i++)
-        printf("\t%s\t%d\t%" PRId64, topic_name(m.ends[i].topic), m.ends[i].partition,
-               m.ends[i].end_offset);
-    for (uint32_t i = 0; i < m.table_count; i++)
-        printf("\t%s\t%s\t%" PRIu64, m.tables[i].name, digest_hex(m.tables[i].digest, text),
-               m.tables[i].rows);
-    for (uint32_t i = 0; i < m.batch_count; i++)
-        printf("\t%u", m.batches[i]);
-    printf("\t%s\t%s\t%s\t%" PRId64, digest_hex(m.state, text), m.build, m.blas_core,
-           (int64_t)m.config_hash);
-    hex(m.config != NULL ? bytes_text(m.config) : (struct bytes){0});
-    printf("\n");
-}
-
-static void dump_row(const struct record *record) {
-    struct row_output row;
-    must(codec_decode_row(codec, record, &row, &err));
-    printf("row\t%s", row.table);
-    hex(row.key);
-    if (row.value.data != NULL)
-        printf("\t%u\t%" PRIu64 "\t%" PRIu64 "\t%u", row.position, row.version, row.epoch,
-               row.generation);
-    hex(row.value);
-    printf("\n");
-}
+/* ---- reading ---- */
 
 static void dump_record(const struct record *record) {
     printf("record\t%s\t%d\t%" PRId64 "\t%" PRId64, topic_name(record->topic), record->partition,
@@ -284,12 +285,22 @@ static void dump_record(const struct record *record) {
     }
     printf("\n");
     arena_reset(&arena);
-    if (record->topic < TOPIC_INPUTS)
-        dump_event(record);
-    else if (record->topic == TOPIC_EPOCHS)
-        dump_manifest(record);
-    else if (record->topic != TOPIC_DEAD_LETTER)
-        dump_row(record);
+    struct event event;
+    struct manifest manifest;
+    struct row_output row;
+    enum dead_reason reason;
+    if (record->topic < TOPIC_INPUTS) {
+        if (port.decode(port.self, record, &event, &reason, &err) == OK)
+            print_event(&event);
+        else
+            printf("dead\t%s\t%s\n", dead_reason_name(reason), err.text);
+    } else if (record->topic == TOPIC_EPOCHS) {
+        must(codec_decode_manifest(codec, record, &arena, &manifest, &err));
+        print_manifest(&manifest);
+    } else if (record->topic != TOPIC_DEAD_LETTER) {
+        must(codec_decode_row(codec, record, &row, &err));
+        print_row(&row);
+    }
 }
 
 static void dump(const char *dir, const struct recording_info *info) {
