@@ -53,7 +53,7 @@ static enum status fold_parent(struct compacted *c, const struct folded_row *row
 static enum status fold_child(const struct folded_row *row, struct error *err) {
     const struct table *parent = table_spec(row->table)->parent;
     uint32_t position = table_find(parent, row->key);
-    if (position == NO_ROW || (row->value.data != NULL && position != row->position))
+    if (position == NO_ROW)
         return OK;
     return table_restore(row->table, row->key, position, row->version, row->value, err);
 }

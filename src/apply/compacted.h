@@ -5,7 +5,7 @@
  *  - a key's records are in order within its partition, so the last one seen of a key is its state
  *  - two keys may have stood at one position, one after the other; the one with the later epoch is there now, the other's later
  *    record (a move or a tombstone) is still to come, or came before
- *  - a child's record whose key's row is gone, or now stands elsewhere, is of an earlier life: its tombstone or successor comes. */
+ *  - a child stands where its key stands; a record of an earlier life is followed by its tombstone or successor. */
 #ifndef APPLY_COMPACTED_H
 #define APPLY_COMPACTED_H
 
