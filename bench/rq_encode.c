@@ -2,8 +2,9 @@
  *
  *   rq_encode FOLDER DIMS CODES
  *
- * Reads raw float32 from FOLDER: x [n, DIMS], book1 book2 book3 [CODES, DIMS]. For every line on stdin encodes all of x once,
- * writes codes (uint16 [n, 3]) to FOLDER and the seconds of CPU time that encoding took to stdout. */
+ * Reads raw float32 from FOLDER: x [n, DIMS], book1 book2 book3 [CODES, DIMS]. For every line on
+ * stdin encodes all of x once, writes codes (uint16 [n, 3]) to FOLDER and the seconds of CPU time
+ * that encoding took to stdout. */
 #include "math/nearest.h"
 
 #include <stdio.h>

@@ -1,5 +1,6 @@
-/* Reads NumPy's .npy files (format 1.0 and 2.0, little-endian float32 or int32, C order, at most 4 dimensions) and finds
- * the golden arrays. For tests: whatever is wrong ends the program with a message. */
+/* Reads NumPy's .npy files (format 1.0 and 2.0, little-endian float32 or int32, C order, at most 4
+ * dimensions) and finds the golden arrays. For tests: whatever is wrong ends the program with a
+ * message. */
 #ifndef TESTS_NPY_H
 #define TESTS_NPY_H
 
@@ -14,8 +15,8 @@
 
 struct npy {
     int dims;
-    size_t shape[4]; /* 1 beyond dims */
-    size_t count;    /* product of shape */
+    size_t shape[4];    /* 1 beyond dims */
+    size_t count;       /* product of shape */
     const float *f32;   /* NULL when the file holds int32 */
     const int32_t *i32; /* NULL when the file holds float32 */
     void *memory;
@@ -101,7 +102,8 @@ static inline struct npy npy_golden(const char *name) {
     return npy_load(path);
 }
 
-/* First in main() of a test that cannot do without the golden arrays: exits 77 (skipped) where they are absent. */
+/* First in main() of a test that cannot do without the golden arrays: exits 77 (skipped) where they
+ * are absent. */
 static inline void npy_golden_or_skip(void) {
     if (access(GOLDEN_FOLDER, R_OK) == 0)
         return;

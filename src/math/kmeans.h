@@ -38,8 +38,9 @@ void kmeans_start(struct kmeans *kmeans, struct rng *rng);
 void kmeans_refine(struct kmeans *kmeans, uint32_t iterations);
 
 /* Splits each cell of more than 2 n / k vectors (rounded up) in two, taking the second centroid
- * from the smallest cell; up to `rounds` times. Keeps the centroids whose largest cell was smallest:
- * that is at the limit or a few per cent above it, except that equal vectors cannot be split. */
+ * from the smallest cell; up to `rounds` times. Keeps the centroids whose largest cell was
+ * smallest: that is at the limit or a few per cent above it, except that equal vectors cannot be
+ * split. */
 enum status kmeans_balance(struct kmeans *kmeans, uint32_t rounds, struct arena *scratch,
                            struct error *err);
 

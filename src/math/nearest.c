@@ -325,10 +325,10 @@ static void screen_codes(const struct nearest *nearest, const struct screen *scr
 
 /* How far a score can lie from |v - c|^2 / 2 - |v|^2 / 2 for the squared_distance() and the |v|^2
  * that we compute. With v = s q + a and c = t p + b (a, b: what rounding lost), v.c - s t q.p =
- * s q.b + a.c, of which each block of dimensions contributes at most (|v| + |a|) |b| + |a| |c| of its
- * own norms. To that comes float rounding, in units of 2^-24: of the scores (fewer than 16 operations
- * on terms no larger than these), of squared_distance() (dims / 32 + 8 on each of its terms), and of
- * |v|^2 (16). */
+ * s q.b + a.c, of which each block of dimensions contributes at most (|v| + |a|) |b| + |a| |c| of
+ * its own norms. To that comes float rounding, in units of 2^-24: of the scores (fewer than 16
+ * operations on terms no larger than these), of squared_distance() (dims / 32 + 8 on each of its
+ * terms), and of |v|^2 (16). */
 static double error_bound(const struct nearest *nearest, const struct rounded *v) {
     const double unit = 0x1p-24;
     double integers = 0;
@@ -372,9 +372,9 @@ static float distance_to(const struct nearest *nearest, const float *v, uint32_t
     return squared_distance(v, nearest->centroids + (size_t)code * nearest->dims, nearest->dims);
 }
 
-/* The code with the least squared_distance() from v, of which `bound` is the error_bound(). No code can
- * be nearer than the one with the best score unless its own score is within the bound of what that
- * one's distance amounts to. */
+/* The code with the least squared_distance() from v, of which `bound` is the error_bound(). No code
+ * can be nearer than the one with the best score unless its own score is within the bound of what
+ * that one's distance amounts to. */
 static uint16_t decide(const struct nearest *nearest, const float *v, const float *scores,
                        double square, double bound, float *distance) {
     float best_score = least(scores, nearest->count);

@@ -23,7 +23,8 @@ float squared_distance(const float *a, const float *b, uint32_t dims);
 
 enum nearest_kernel { NEAREST_ANYWHERE, NEAREST_AVX2, NEAREST_VNNI };
 
-/* Bounds, from above, on the norm of a run of numbers and of what rounding to 8 bits took from it. */
+/* Bounds, from above, on the norm of a run of numbers and of what rounding to 8 bits took from it.
+ */
 struct nearest_norms {
     double norm, rounding;
 };

@@ -22,7 +22,8 @@ static enum status room(const void *memory, const struct arena *scratch, struct 
         scratch->name, scratch->reserved);
 }
 
-/* gram [dims, dims] += sum over x [n, dims] of (x - mean)(x - mean)', upper triangle. mean may be NULL: 0. */
+/* gram [dims, dims] += sum over x [n, dims] of (x - mean)(x - mean)', upper triangle. mean may be
+ * NULL: 0. */
 static enum status add_gram(const float *x, const float *mean, uint32_t n, uint32_t dims,
                             double *gram, struct arena *scratch, struct error *err) {
     size_t mark = arena_mark(scratch);
@@ -40,7 +41,8 @@ static enum status add_gram(const float *x, const float *mean, uint32_t n, uint3
     return OK;
 }
 
-/* Rows of vectors [dims, dims]: the principal directions of x about mean, in ascending order of variance. */
+/* Rows of vectors [dims, dims]: the principal directions of x about mean, in ascending order of
+ * variance. */
 static enum status principal_directions(const float *x, const float *mean, uint32_t n,
                                         uint32_t dims, double *vectors, struct arena *scratch,
                                         struct error *err) {
@@ -75,7 +77,8 @@ static enum status fit_encoder(struct tokenizer *t, const float *x, uint32_t n,
     return OK;
 }
 
-/* Fits one RQ level on the residuals r [n, Dz] of the levels before and subtracts its centroids from them. */
+/* Fits one RQ level on the residuals r [n, Dz] of the levels before and subtracts its centroids
+ * from them. */
 static enum status fit_level(struct tokenizer *t, uint32_t level, float *r, uint32_t n,
                              uint64_t version, struct arena *scratch, struct error *err) {
     size_t dz = t->config.z_dims, mark = arena_mark(scratch);
@@ -94,7 +97,8 @@ static enum status fit_level(struct tokenizer *t, uint32_t level, float *r, uint
     return OK;
 }
 
-/* Learning the rotation: r [n, Dz] and, at each step, its two halves as rotated and as quantised. */
+/* Learning the rotation: r [n, Dz] and, at each step, its two halves as rotated and as quantised.
+ */
 struct opq {
     const float *r;                  /* [n, Dz] */
     float *rotated;                  /* [n, Dz] */
@@ -140,7 +144,8 @@ static void opq_rotate(struct opq *opq, float *rotation) {
                    half * sizeof(float));
 }
 
-/* The rotation that brings r closest to what it was quantised to: the orthogonal matrix nearest to r' q. */
+/* The rotation that brings r closest to what it was quantised to: the orthogonal matrix nearest to
+ * r' q. */
 static enum status opq_procrustes(struct opq *opq, struct arena *scratch, struct error *err) {
     int dz = (int)opq->dz;
     size_t half = opq->dz / 2;
@@ -154,8 +159,8 @@ static enum status opq_procrustes(struct opq *opq, struct arena *scratch, struct
     return nearest_orthogonal(dz, opq->rotation, scratch, err);
 }
 
-/* OPQ, non-parametric (Ge, He, Ke and Sun 2013), from the principal directions dealt to the two halves as 0 3 4 7 ... and
- * 1 2 5 6 ..., so that the variances of both are about equal. */
+/* OPQ, non-parametric (Ge, He, Ke and Sun 2013), from the principal directions dealt to the two
+ * halves as 0 3 4 7 ... and 1 2 5 6 ..., so that the variances of both are about equal. */
 static enum status fit_opq(struct tokenizer *t, const float *r, uint32_t n, uint64_t version,
                            struct arena *scratch, struct error *err) {
     size_t dz = t->config.z_dims, mark = arena_mark(scratch), next[OPQ_CODES] = {0, dz / 2};

@@ -2,8 +2,8 @@
  *
  *   encode_tool FOLDER DIMS K1 K2 K3 K4 K5
  *
- * Reads raw float32 from FOLDER: z [n, DIMS], rq1 rq2 rq3 [K, DIMS], rotation [DIMS, DIMS], opq1 opq2 [K, DIMS / 2];
- * writes codes (uint16 [n, 5]) and error (float32 [n]) there. */
+ * Reads raw float32 from FOLDER: z [n, DIMS], rq1 rq2 rq3 [K, DIMS], rotation [DIMS, DIMS], opq1
+ * opq2 [K, DIMS / 2]; writes codes (uint16 [n, 5]) and error (float32 [n]) there. */
 #include "model/tokenizer.h"
 
 #include <stdio.h>

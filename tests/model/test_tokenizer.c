@@ -1,4 +1,5 @@
-/* The tokenizer: properties that its contract promises, on made-up content with groups and unequal directions. */
+/* The tokenizer: properties that its contract promises, on made-up content with groups and unequal
+ * directions. */
 #include "math/kmeans.h"
 #include "math/linalg.h"
 #include "model/tokenizer.h"
@@ -176,8 +177,8 @@ static float *rq_residuals(const struct encoding *e) {
     return r;
 }
 
-/* The error of k-means on two halves of r, given more iterations than OPQ has. Row k of `directions`
- * is a new axis, and goes to half[k]. */
+/* The error of k-means on two halves of r, given more iterations than OPQ has. Row k of
+ * `directions` is a new axis, and goes to half[k]. */
 static double fixed_rotation_error(const float *r, const double *directions, const int half[DIMS]) {
     double error = 0;
     for (int m = 0; m < OPQ_CODES; m++) {
@@ -345,7 +346,8 @@ START_TEST(equal_vectors) {
 }
 END_TEST
 
-/* Half of the vectors in one small heap, and small books before the last level, so that it is still there. */
+/* Half of the vectors in one small heap, and small books before the last level, so that it is still
+ * there. */
 START_TEST(last_level_is_balanced) {
     enum { CODES = 40 };
     static struct encoding e;

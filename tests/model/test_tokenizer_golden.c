@@ -1,4 +1,5 @@
-/* The tokenizer's encoding against arrays that an independent implementation wrote: golden/rq.* and opq.*. */
+/* The tokenizer's encoding against arrays that an independent implementation wrote: golden/rq.* and
+ * opq.*. */
 #include "../npy.h"
 #include "model/tokenizer.h"
 
