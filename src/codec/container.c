@@ -5,7 +5,7 @@
 
 #include "base/poison.h"
 
-#include <zlib.h> /* after the poison: it names no heap function, and its own memory is its own affair */
+#include <zlib.h>
 
 #define HEAP_BYTES (4 * CONTAINER_BLOCK_BYTES_MAX)
 #define ARENA_BYTES ((size_t)1 << 20)

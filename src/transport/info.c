@@ -35,7 +35,8 @@ static struct bytes scalar(const yaml_node_t *node) {
     return bytes_of(node->data.scalar.value, node->data.scalar.length);
 }
 
-/* The value of a mapping's key; NULL when absent. Unknown keys are left alone: a later version may add some. */
+/* The value of a mapping's key; NULL when absent. Unknown keys are left alone: a later version
+ * may add some. */
 static yaml_node_t *get(const struct reading *r, const yaml_node_t *map, const char *key) {
     for (yaml_node_pair_t *pair = map->data.mapping.pairs.start; pair < map->data.mapping.pairs.top;
          pair++) {
@@ -207,7 +208,8 @@ static bool listed(const struct recording_info *info, const char *name) {
     return false;
 }
 
-/* Every .avro file has an entry. (That every entry has a file shows when it is opened; here it is said at once.) */
+/* Every .avro file has an entry. (That every entry has a file shows when it is opened; here it
+ * is said at once.) */
 static enum status check_folder(const char *dir, const struct recording_info *info,
                                 struct error *err) {
     for (uint32_t i = 0; i < info->partition_count; i++) {

@@ -1,5 +1,5 @@
-/* One file of a recording. Blocks are framed here, so that a damaged one costs no more than what lies up to the next
- * sync marker; records are decoded by the codec room. */
+/* One file of a recording. Blocks are framed here, so that a damaged one costs no more than what
+ * lies up to the next sync marker; records are decoded by the codec room. */
 #include "transport/reader.h"
 
 #include "base/file.h"
@@ -136,7 +136,8 @@ static enum status find_sync(struct recording_reader *r, uint64_t from, uint64_t
     return OK;
 }
 
-/* What is at r->at begins no block: one damage record for all up to the end of the next sync marker. */
+/* What is at r->at begins no block: one damage record for all up to the end of the next sync
+ * marker. */
 static enum status skip_damage(struct recording_reader *r, const char *what, struct record *out,
                                struct error *err) {
     uint64_t from = r->at, end;

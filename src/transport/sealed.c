@@ -1,11 +1,13 @@
-/* sealed.log: one line for each epoch whose records are in the files, with how far each file reached:
+/* sealed.log: one line for each epoch whose records are in the files, with how far each file
+ * reached:
  *
  *   epoch=12 semantic-ids-0=4096:17:17:1700000000000:1700000360000 ... sum=0123456789abcdef
  *            <file>=<bytes>:<next offset>:<records>:<smallest timestamp>:<largest timestamp>
  *
- * The line is written after the blocks, so it never promises what is not there when only the process dies. When the
- * machine dies the kernel may have kept the line and lost a block: so lengths and the last sync marker are looked at, too,
- * and the line before is taken when they do not fit. The file is there from the first moment: it tells our folder. */
+ * The line is written after the blocks, so it never promises what is not there when only the
+ * process dies. When the machine dies the kernel may have kept the line and lost a block: so
+ * lengths and the last sync marker are looked at, too, and the line before is taken when they do
+ * not fit. The file is there from the first moment: it tells our folder. */
 #include "transport/writer.h"
 
 #include <dirent.h>
@@ -95,7 +97,8 @@ enum status sealed_append(struct recording_writer *w, struct error *err) {
     return OK;
 }
 
-/* True when the line (NUL-terminated, without its newline) is whole: its sum fits. Cuts the sum off. */
+/* True when the line (NUL-terminated, without its newline) is whole: its sum fits. Cuts the sum
+ * off. */
 static bool whole(char *line, size_t len) {
     const size_t tail = strlen(" sum=0123456789abcdef");
     uint64_t sum;
@@ -107,7 +110,8 @@ static bool whole(char *line, size_t len) {
     return true;
 }
 
-/* A whole line's numbers into the slots. FATAL when it is of other topics or partitions: the folder is another run's. */
+/* A whole line's numbers into the slots. FATAL when it is of other topics or partitions: the
+ * folder is another run's. */
 static enum status parse(struct recording_writer *w, const char *line, uint64_t *epoch,
                          struct error *err) {
     int used = 0;

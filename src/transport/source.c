@@ -200,7 +200,8 @@ static enum status next_followed(struct recording_source *source, struct record 
     if (stream == NULL)
         return missing(range, NULL, err);
     TRY(load(stream, err));
-    /* records before the range were not applied: the recording may begin earlier than the manifests */
+    /* records before the range were not applied: the recording may begin earlier than the
+     * manifests */
     while (stream->loaded && source->range_given == 0 &&
            stream->head.offset < range->first_offset) {
         stream->loaded = false;

@@ -1,5 +1,6 @@
-/* Writing a recording. Records wait in memory until their epoch commits (or, outside epochs, until some MiB are
- * together), then go to their files as whole blocks; blocks never span two epochs. */
+/* Writing a recording. Records wait in memory until their epoch commits (or, outside epochs,
+ * until some MiB are together), then go to their files as whole blocks; blocks never span two
+ * epochs. */
 #include "transport/writer.h"
 
 #include <errno.h>
@@ -47,7 +48,8 @@ static void make_slots(struct recording_writer *w) {
             struct slot *slot = &w->slots[w->slot_count++];
             *slot = (struct slot){.topic = (enum topic)topic, .partition = p, .fd = -1};
             slot->last = &slot->first;
-            /* a function of the name: equal records give equal files, and one file's marker is in no other */
+            /* a function of the name: equal records give equal files, and one file's marker is
+             * in no other */
             const char *name = topic_name(slot->topic);
             struct digest mark = digest_of(name, strlen(name), (uint64_t)p + 1);
             put_be64(slot->sync, mark.hi);

@@ -1,4 +1,5 @@
-/* What the writer's files share: writer.c (records, epochs), sealed.c (sealed.log, starting and resuming). */
+/* What the writer's files share: writer.c (records, epochs), sealed.c (sealed.log, starting and
+ * resuming). */
 #ifndef TRANSPORT_WRITER_H
 #define TRANSPORT_WRITER_H
 

@@ -64,53 +64,21 @@ static const char older[] =
     HEAD TEXT("user_id") "," TEXT("item_id") ",{\"name\":\"event_time\",\"type\":\"long\"}," ACTION(
         "\"IMPRESSION\",\"CLICK\"") "]}";
 
-/* More fields, all in another order, an action more, a label of ints, a position that is never null, a time of ints. */
+/* More fields, all in another order, an action more, a label of ints, a position that is never
+ * null, a time of ints. */
+/* clang-format off */
 static const char newer[] = HEAD
-    "{\"name\":\"tags\",\"type\":{\"type\":\"map\",\"values\":{\"type\":\"array\",\"items\":"
-    "\"string\"}}},"
+    "{\"name\":\"tags\",\"type\":{\"type\":\"map\",\"values\":"
+        "{\"type\":\"array\",\"items\":\"string\"}}},"
     "{\"name\":\"position\",\"type\":\"int\"},"
-    "{\"name\":\"context\",\"type\":{\"type\":\"map\",\"values\":\"string\"}}," ACTION(
-        "\"PURCHASE\",\"SHARE\",\"CLICK\",\"CART\",\"IMPRESSION\"") ","
-                                                                    "{\"name\":\"place\",\"type\":["
-                                                                    "\"null\",{\"type\":\"record\","
-                                                                    "\"name\":\"Place\",\"fields\":"
-                                                                    "[" TEXT(
-                                                                        "city") "]},\"double\"]},"
-                                                                                "{\"name\":"
-                                                                                "\"label\","
-                                                                                "\"type\":[\"int\","
-                                                                                "\"null\"]}," TEXT("item_id") "," TEXT(
-                                                                                    "user_id") ",{"
-                                                                                               "\"n"
-                                                                                               "ame"
-                                                                                               "\":"
-                                                                                               "\"e"
-                                                                                               "ven"
-                                                                                               "t_"
-                                                                                               "tim"
-                                                                                               "e\""
-                                                                                               ",\""
-                                                                                               "typ"
-                                                                                               "e\""
-                                                                                               ":\""
-                                                                                               "int"
-                                                                                               "\"}"
-                                                                                               ","
-                                                                                               "{\""
-                                                                                               "nam"
-                                                                                               "e\""
-                                                                                               ":\""
-                                                                                               "fla"
-                                                                                               "g\""
-                                                                                               ",\""
-                                                                                               "typ"
-                                                                                               "e\""
-                                                                                               ":\""
-                                                                                               "boo"
-                                                                                               "lea"
-                                                                                               "n\""
-                                                                                               "}]"
-                                                                                               "}";
+    "{\"name\":\"context\",\"type\":{\"type\":\"map\",\"values\":\"string\"}},"
+    ACTION("\"PURCHASE\",\"SHARE\",\"CLICK\",\"CART\",\"IMPRESSION\"") ","
+    "{\"name\":\"place\",\"type\":[\"null\",{\"type\":\"record\",\"name\":\"Place\",\"fields\":["
+        TEXT("city") "]},\"double\"]},"
+    "{\"name\":\"label\",\"type\":[\"int\",\"null\"]},"
+    TEXT("item_id") "," TEXT("user_id") ","
+    "{\"name\":\"event_time\",\"type\":\"int\"},{\"name\":\"flag\",\"type\":\"boolean\"}]}";
+/* clang-format on */
 
 static const struct writer_schema others[] = {{70, "interactions-value", older},
                                               {71, "interactions-value", newer},

@@ -1,8 +1,8 @@
-/* Bytes -> the codec: input events, row records, manifests, writers' schemas. Nothing may crash, hang or leak; what decodes
- * must encode to what decodes to the same.
+/* Bytes -> the codec: input events, row records, manifests, writers' schemas. Nothing may crash,
+ * hang or leak; what decodes must encode to what decodes to the same.
  *
- *   input = topic, key length (2 bytes, little-endian), key, value     a record
- *         = 255, text                                                  a writer's schema for interactions */
+ *   a record: topic, key length (2 bytes, little-endian), key, value
+ *   a writer's schema for interactions: 255, text */
 #include "codec/codec.h"
 #include "codec/heap.h"
 
@@ -12,7 +12,9 @@
 #include <sanitizer/lsan_interface.h>
 /* Avro C puts a reference count of 4 bytes before its values, so their pointers are not aligned. */
 const char *__lsan_default_options(void);
-const char *__lsan_default_options(void) { return "use_unaligned=1"; }
+const char *__lsan_default_options(void) {
+    return "use_unaligned=1";
+}
 #endif
 
 #define BYTES_MAX ((size_t)16 << 20)

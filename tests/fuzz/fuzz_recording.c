@@ -1,5 +1,5 @@
-/* Bytes -> a file of a recording (they begin with "Obj"), or its recording.yaml. Reading ends, offsets go up, and seeking
- * gives what reading on gives. */
+/* Bytes -> a file of a recording (they begin with "Obj"), or its recording.yaml. Reading ends,
+ * offsets go up, and seeking gives what reading on gives. */
 #include "transport/reader.h"
 
 #include <fcntl.h>
@@ -49,7 +49,7 @@ static uint64_t read_on(struct recording_reader *reader, int64_t from, size_t si
         ASSERT(recording_reader_next(reader, &record, &got, &err) == OK);
         if (!got)
             return sum;
-        ASSERT(record.offset >= last); /* damage has the offset that is expected next */
+        ASSERT(record.offset >= last);     /* damage has the offset that is expected next */
         ASSERT(++count <= 64 * size + 64); /* every record takes bytes; a deflated one some fewer */
         last = record.offset;
         if (record.offset < from)

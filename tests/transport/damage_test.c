@@ -19,7 +19,8 @@ static struct error err;
 static const struct recorded_partition partition = {.topic = TOPIC_INTERACTIONS,
                                                     .file = "interactions-0.avro"};
 
-/* A recording of one partition in blocks of RECORDS_PER_BLOCK; its bytes, and where each block ends. */
+/* A recording of one partition in blocks of RECORDS_PER_BLOCK; its bytes, and where each block
+ * ends. */
 struct sound {
     const char *dir;
     char path[600];
@@ -68,7 +69,8 @@ static void put_file(const struct sound *s, const void *data, size_t len) {
     ck_assert_int_eq(fclose(file), 0);
 }
 
-/* What a reader finds in a file: which of the sound records, unchanged, and how many damaged places. */
+/* What a reader finds in a file: which of the sound records, unchanged, and how many damaged
+ * places. */
 struct found {
     bool sound[RECORDS];
     uint32_t changed, damaged, records;
@@ -103,8 +105,8 @@ static void read_file(const struct sound *s, struct found *out) {
     recording_reader_close(reader);
 }
 
-/* One stretch of the file is replaced by another; all blocks but those that it touches, and the one after them, must
- * come out whole. */
+/* One stretch of the file is replaced by another; all blocks but those that it touches, and the
+ * one after them, must come out whole. */
 static void check_spoilt(const struct sound *s, size_t from, size_t to, struct bytes with) {
     size_t mark = arena_mark(&memory);
     size_t len = s->file.len - (to - from) + with.len;
@@ -120,7 +122,7 @@ static void check_spoilt(const struct sound *s, size_t from, size_t to, struct b
     for (int b = BLOCKS - 1; b >= 0; b--)
         if (s->block_end[b] >= to && to < s->file.len)
             last_touched =
-                b; /* block b lies wholly behind the stretch; it may be lost with the marker before it */
+                b; /* wholly behind the stretch, but maybe lost with the marker before it */
     uint32_t lost = 0;
     for (int b = 0; b < BLOCKS; b++)
         for (int i = b * RECORDS_PER_BLOCK; i < (b + 1) * RECORDS_PER_BLOCK; i++) {

@@ -1,4 +1,5 @@
-/* Recordings: what is written is read, in the promised order, and a resumed writer leaves what an undisturbed one would. */
+/* Recordings: what is written is read, in the promised order, and a resumed writer leaves what
+ * an undisturbed one would. */
 #include "scratch.h"
 
 #include "base/file.h"
@@ -24,8 +25,12 @@ static struct recording_writer_config config(void) {
         .partitions = {2, 3, 1, 4, 0, 1, 1, 1}, .schema_count = 2, .schemas = schemas};
 }
 
-static void set_up(void) { must(arena_reserve(&memory, "test", (size_t)1 << 30, &err)); }
-static void tear_down(void) { arena_release(&memory); }
+static void set_up(void) {
+    must(arena_reserve(&memory, "test", (size_t)1 << 30, &err));
+}
+static void tear_down(void) {
+    arena_release(&memory);
+}
 
 static struct recording_info read_info(const char *dir) {
     struct recording_info info;
@@ -124,13 +129,14 @@ START_TEST(the_source_merges_by_time) {
     must(recording_source_open(&source, dir, &info, &err));
     struct place *places = arena_must(&memory, 6000 * sizeof *places);
     ck_assert_uint_eq(read_all(recording_source_port(source), places, 6000), 6000);
-    /* the merge by hand: at each step the least (timestamp, topic, partition) among the partitions' next records */
+    /* the merge by hand: at each step the least (timestamp, topic, partition) among the
+     * partitions' next records */
     int64_t given[TOPIC_INPUTS][3] = {0};
     for (uint32_t i = 0; i < 6000; i++) {
         const struct place *now = &places[i];
         ck_assert_int_eq(now->offset, given[now->topic][now->partition]++);
         bool seen[TOPIC_INPUTS][3] = {0};
-        for (uint32_t j = i; j < 6000 && j < i + 400; j++) { /* the first of each partition after i */
+        for (uint32_t j = i; j < 6000 && j < i + 400; j++) { /* each partition's next */
             const struct place *later = &places[j];
             if (seen[later->topic][later->partition])
                 continue;
@@ -160,12 +166,15 @@ START_TEST(the_source_rewinds) {
     struct rng rng = rng_stream(seed, RNG_TEST, 99, 0);
     for (int turn = 0; turn < 20; turn++) {
         uint32_t from = turn == 0 ? 0 : rng_below(&rng, 6001);
-        struct position positions[5] = {{.topic = 0, .partition = 0}, {.topic = 0, .partition = 1},
-                                        {.topic = 1, .partition = 0}, {.topic = 1, .partition = 1},
+        struct position positions[5] = {{.topic = 0, .partition = 0},
+                                        {.topic = 0, .partition = 1},
+                                        {.topic = 1, .partition = 0},
+                                        {.topic = 1, .partition = 1},
                                         {.topic = 1, .partition = 2}};
         for (uint32_t i = 0; i < from; i++)
             for (int p = 0; p < 5; p++)
-                if (positions[p].topic == all[i].topic && positions[p].partition == all[i].partition)
+                if (positions[p].topic == all[i].topic &&
+                    positions[p].partition == all[i].partition)
                     positions[p].next_offset = all[i].offset + 1;
         must(port.rewind(port.self, positions, turn == 0 ? 0 : 5, &err));
         ck_assert_uint_eq(read_all(port, again, 6000), 6000 - from);
@@ -199,7 +208,8 @@ START_TEST(the_source_follows_a_manifest) {
             must(port.rewind(port.self, &at, 1, &err));
         ck_assert_uint_eq(read_all(port, places, 16), 16);
         for (int i = 0; i < 16; i++) {
-            ck_assert_int_eq(places[i].topic, i >= 10 && i < 15 ? TOPIC_ITEM_CONTENT : TOPIC_INTERACTIONS);
+            ck_assert_int_eq(places[i].topic,
+                             i >= 10 && i < 15 ? TOPIC_ITEM_CONTENT : TOPIC_INTERACTIONS);
             ck_assert_int_eq(places[i].offset, i < 10 ? i + 10 : i < 15 ? i - 10 : 20);
         }
     }
@@ -316,7 +326,8 @@ START_TEST(an_epoch_s_records_are_read_back) {
         must(recording_reader_open(&reader, dir, partition, &err));
         for (uint64_t i = RECORDS_PER_EPOCH; i < (EPOCHS + 1) * RECORDS_PER_EPOCH; i++) {
             uint64_t epoch = i / RECORDS_PER_EPOCH;
-            if ((enum topic)(TOPIC_SEMANTIC_IDS + (i % RECORDS_PER_EPOCH + epoch) % 6) != partition->topic)
+            if ((enum topic)(TOPIC_SEMANTIC_IDS + (i % RECORDS_PER_EPOCH + epoch) % 6) !=
+                partition->topic)
                 continue;
             arena_rewind(&memory, mark);
             struct record expected = test_record(seed, partition->topic, i, &memory), record;

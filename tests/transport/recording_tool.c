@@ -1,11 +1,14 @@
-/* For fastavro_check.py: writes a recording with something of everything, and prints what a recording holds.
+/* For fastavro_check.py: writes a recording with something of everything, and prints what a
+ * recording holds.
  *
- *   recording_tool write DIR null|deflate     prints what it means to write, as below but without record lines
+ *   recording_tool write DIR null|deflate     prints what it means to write (no `record` lines)
  *   recording_tool dump DIR                   prints what it reads
  *
  * Tab-separated, bytes as hex, null as "-":
  *     record  topic partition offset timestamp key value header=value ...
- *     event   interaction user item time action label request position | listing item time text vector | delisting item
+ *     event   interaction user item time action label request position
+ *     event   listing item time text vector
+ *     event   delisting item
  *     row     table key position version epoch generation value
  *     epoch   epoch kind timestamp watermark ... (print_manifest)
  *     dead    reason damage

@@ -1,4 +1,5 @@
-/* Scratch folders below COLDSTREAM_BUILD, random records, and comparing them: shared by the tests of this room. */
+/* Scratch folders below COLDSTREAM_BUILD, random records, and comparing them: shared by the
+ * tests of this room. */
 #ifndef TESTS_TRANSPORT_SCRATCH_H
 #define TESTS_TRANSPORT_SCRATCH_H
 
