@@ -83,6 +83,7 @@ START_TEST(fields_and_quotes) {
                    "a,b\n\"x, \"\"y\"\"\",\"\"\n",
                    "[x, \"y\"|]");
     expect_records("a,b\n\"two\nlines\",2\n3,4\n", "[two\nlines|2][3|4]");
+    expect_records("a,b\n\"x \"\"y\nz\",2\n", "[x \"y\nz|2]");
     expect_records("a\tb\n\"RECORD 7\"\" SINGLE\"\t1\nsay \"hi\"\t2\n",
                    "[RECORD 7\" SINGLE|1][say \"hi\"|2]");
     expect_records("a\tb,c\n1,5\t2\n", "[1,5|2]");
