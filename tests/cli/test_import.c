@@ -205,7 +205,7 @@ START_TEST(partitions_keep_users_together) {
     char content[8192] = "ts_ms,user,item,label\n";
     for (int i = 0; i < 200; i++)
         snprintf(content + strlen(content), sizeof content - strlen(content), "%d,u%d,a,1\n",
-                 2000 + i, i % 20);
+                 2000 + i / 3, i % 20);
     put_file("events", content, false);
     config.partitions = 4;
     import_good();

@@ -162,6 +162,7 @@ START_TEST(generate_codes) {
     ck_assert_int_eq(RUN("generate"), EX_USAGE);
     ck_assert_int_eq(RUN("generate", "--to", in_folder("market"), "--items", "0"), EX_USAGE);
     expect_part(err, "--items: `0' is not a whole number from 1 to ");
+    ck_assert_int_eq(RUN("generate", "--to", in_folder("market"), "--days", "3651"), EX_USAGE);
     ck_assert_int_eq(RUN("generate", "--to", in_folder("market"), "--drift", "2"), EX_USAGE);
     ck_assert_int_eq(stat(in_folder("market"), &about), -1);
     ck_assert_int_eq(RUN("generate", "--to", in_folder("market"), "--events", "1000", "--items",
