@@ -172,6 +172,5 @@ enum status check_event(const struct stage_config *config, const struct model_co
     case EVENT_DELISTING:
         return check_delisting(model, record, event->as.delisted_item_id, reason, err);
     }
-    ASSERT(!"an event of no known kind");
-    return FATAL;
+    assert_failed("an event of a known kind", __FILE__, __LINE__);
 }
