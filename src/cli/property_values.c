@@ -122,7 +122,7 @@ enum status property_parse(const struct property *property, uint32_t index, cons
     case PROPERTY_NAME:
         return parse_name(property, text, at, err);
     }
-    ASSERT(!"property type");
+    ASSERT(false && "property type");
     return FATAL;
 }
 
@@ -166,7 +166,7 @@ static int format_one(const struct property *property, uint32_t index,
     case PROPERTY_NAME:
         return snprintf(out, size, "%s", property->names[*(const uint32_t *)at]);
     }
-    ASSERT(!"property type");
+    ASSERT(false && "property type");
     return 0;
 }
 

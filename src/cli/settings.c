@@ -142,7 +142,7 @@ static const char *section_doc(const char *section) {
     for (size_t i = 0; i < sizeof section_docs / sizeof section_docs[0]; i++)
         if (strcmp(section_docs[i][0], section) == 0)
             return section_docs[i][1];
-    ASSERT(!"a section without a heading");
+    ASSERT(false && "a section without a heading");
     return "";
 }
 
