@@ -48,7 +48,7 @@ asan: packages python
 
 fuzz:
 	@scripts/install-packages.sh clang-14 libclang-rt-14-dev
-	@scripts/build.sh fuzz
+	@scripts/build.sh fuzz $(notdir $(basename $(wildcard tests/fuzz/fuzz_*.c)))
 	ctest --preset fuzz --label-regex fuzz
 
 clean:

@@ -1,7 +1,9 @@
 #!/bin/sh
-# build.sh PRESET: configures and builds one preset of CMakePresets.json. Quiet where all is well, whole where it is not.
+# build.sh PRESET [TARGET...]: configures and builds one preset of CMakePresets.json. Quiet where all is well, whole where it is not.
 set -eu
 preset=$1
+shift
+[ $# -eq 0 ] || set -- --target "$@"
 cd "$(dirname "$0")/.."
 mkdir -p build
 log=build/configure-$preset.log
@@ -11,12 +13,12 @@ python=$PWD/build/python/bin/python
 [ -x "$python" ] || python=python3
 cmake --preset "$preset" -D COLDSTREAM_PYTHON="$python" > "$log" 2>&1 || { cat "$log"; exit 70; }
 if [ -t 1 ]; then
-    exec cmake --build --preset "$preset"
+    exec cmake --build --preset "$preset" "$@"
 fi
 
 # no terminal: a line now and then instead of one per file
 log=build/build-$preset.log
-cmake --build --preset "$preset" > "$log" 2>&1 &
+cmake --build --preset "$preset" "$@" > "$log" 2>&1 &
 builder=$!
 trap 'kill $builder; exit 130' INT TERM
 seconds=0
