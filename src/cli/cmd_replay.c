@@ -150,7 +150,7 @@ static enum status replay(struct session *session, const struct arguments *a, st
     if (a->resume)
         TRY(restore_check_config(session, err));
     TRY(open_writer(session, a->resume, &writer, &epoch, err));
-    TRY(session_stage(session, recording_writer_port(writer), err));
+    TRY(session_stage(session, recording_source_port(session->source), recording_writer_port(writer), err));
     if (epoch > 0)
         TRY(restore_stage(session, epoch, err));
     stage_totals(session->stage, &before);

@@ -136,11 +136,11 @@ static bool manifest_digest(void *self, const char *table, struct digest *out) {
     return false;
 }
 
-static enum status check_state(const struct session *session, struct manifest *manifest, struct error *err) {
+enum status restore_check_state(const struct session *session, struct manifest *manifest, const char *where, struct error *err) {
     const char *name = fold_differs(stage_tables(session->stage), manifest_digest, manifest);
     if (name != NULL)
-        return FAIL(err, FATAL, EX_DATAERR, "after epoch %" PRIu64 " table '%s' is not what its manifest says: the outputs in %s were changed, or come from another configuration; replay into a new folder",
-                    manifest->epoch, name, session->to);
+        return FAIL(err, FATAL, EX_DATAERR, "after epoch %" PRIu64 " table '%s' is not what its manifest says: %s was changed, or comes from another configuration; replay into a new folder or run under another application",
+                    manifest->epoch, name, where);
     return OK;
 }
 
@@ -157,7 +157,7 @@ static enum status fold_log(struct fold *fold, uint64_t epoch, uint64_t from_sna
         else
             TRY(fold_one(fold, &manifest, err));
     } while (manifest.epoch < epoch);
-    return check_state(fold->session, &manifest, err);
+    return restore_check_state(fold->session, &manifest, fold->session->to, err);
 }
 
 enum status restore_stage(struct session *session, uint64_t epoch, struct error *err) {

@@ -83,6 +83,19 @@ enum status session_open(struct session *s, const struct settings *settings, con
     return recording_source_open(&s->source, from, &s->info, err);
 }
 
+enum status session_open_live(struct session *s, const struct settings *settings, struct error *err) {
+    memset(s, 0, sizeof *s);
+    s->settings = *settings;
+    TRY(arena_reserve(&s->arena, "session", SESSION_BYTES, err));
+    TRY(open_codec(s, err));
+    if (settings->content_dims < 2)
+        return FAIL(err, FATAL, EX_CONFIG, "content.dims must be set: on live topics no recording tells how long the listings' vectors are");
+    if (s->settings.z_dims > (settings->content_dims & ~1u))
+        s->settings.z_dims = settings->content_dims & ~1u;
+    settings_text(&s->settings, s->config_text, sizeof s->config_text);
+    return OK;
+}
+
 struct model_config session_model_config(const struct session *s) {
     const struct settings *c = &s->settings;
     struct model_config m = {
@@ -100,12 +113,12 @@ struct model_config session_model_config(const struct session *s) {
     return m;
 }
 
-enum status session_stage(struct session *s, struct sink_port sink, struct error *err) {
+enum status session_stage(struct session *s, struct source_port source, struct sink_port sink, struct error *err) {
     s->settings.stage.config_text = s->config_text;
     s->settings.stage.build = program_version;
     s->settings.stage.blas_core = blas_core_running();
     struct model_config model = session_model_config(s);
-    return stage_create(&s->stage, &s->settings.stage, &model, recording_source_port(s->source), sink, codec_port(s->codec), err);
+    return stage_create(&s->stage, &s->settings.stage, &model, source, sink, codec_port(s->codec), err);
 }
 
 void session_close(struct session *s) {

@@ -24,8 +24,10 @@ struct session {
 /* Reads recording.yaml, makes the codec, fixes the sizes that the recording decides, opens the source. `settings` is copied. */
 enum status session_open(struct session *session, const struct settings *settings, const char *from, const char *to,
                          struct error *err);
-/* The stage over the session's source and the given sink. */
-enum status session_stage(struct session *session, struct sink_port sink, struct error *err);
+/* The same for live topics: no recording, so content.dims must be set. */
+enum status session_open_live(struct session *session, const struct settings *settings, struct error *err);
+/* The stage between a source and a sink. */
+enum status session_stage(struct session *session, struct source_port source, struct sink_port sink, struct error *err);
 void session_close(struct session *session);
 
 /* What the stage writes: partitions of each output topic, schemas. */

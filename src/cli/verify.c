@@ -230,7 +230,7 @@ enum status verify_outputs(struct session *session, const char *outputs, struct 
     *epochs = 0;
     session_writer_config(session, &c->written);
     TRY(output_log_open(&c->log, outputs, &c->written, session->codec, &session->arena, err));
-    TRY(session_stage(session, (struct sink_port){c, compare_begin, compare_put, compare_ends, compare_commit, compare_abort}, err));
+    TRY(session_stage(session, recording_source_port(session->source), (struct sink_port){c, compare_begin, compare_put, compare_ends, compare_commit, compare_abort}, err));
     enum status status = verify_all(c, progress, epochs, err);
     if (status == OK && *epochs > 0)
         status = check_ends(c, *epochs, err);
