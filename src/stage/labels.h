@@ -76,8 +76,8 @@ enum status labels_apply(struct labels *labels, const struct record *record,
                          struct sample_port samples, enum dead_reason *reason, struct error *err);
 
 /* Advances event time for the record's partition, then emits the impressions whose window the
- * watermark has passed, in order of (deadline, arrival). Call for every record, also dead letters
- * with a plausible time; before or after labels_apply of the same record is the same to its labels.
+ * watermark has passed, in order of (deadline, arrival). Call for every interaction that
+ * passed its checks; before or after labels_apply of the same record is the same to its labels.
  * Records of other topics than `interactions` change nothing. */
 enum status labels_advance(struct labels *labels, const struct record *record,
                            int64_t event_time_ms, struct sample_port samples, struct error *err);
