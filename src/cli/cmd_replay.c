@@ -164,7 +164,6 @@ static enum status replay(struct session *session, const struct arguments *a, st
     double seconds = progress_seconds(&progress);
     recording_writer_close(writer);
     TRY(status);
-    summary_memory(session);
     warn_short(session);
     summary_collect(session, seconds, before.events, &summary);
     if (epoch > 0 && summary.run_events == 0)

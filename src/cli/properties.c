@@ -47,7 +47,8 @@ const struct property properties[] = {
          "the rows of a table: at most 16777216."),
     NUMBER("tokenizer.train_listings", PROPERTY_U32, train_listings, 2, 1048576, "2048", "listings",
            "The first codebooks are trained when so many listings wait; until then items have no "
-           "semantic ID. A recording with fewer listings trains on all of them."),
+           "semantic ID. A replay whose recording has fewer before its first interaction trains on "
+           "those, or on a quarter of all its listings, whichever is more."),
 
     NAME("model.variant", variant, variant_names, "id+sid",
          "What the ranker knows of an item beside its own row: nothing (id), its content vector "

@@ -56,6 +56,39 @@ static enum status find_dims(struct session *s, struct error *err) {
     return OK;
 }
 
+/* Listings of one file that come before `end_ms`, at most `max` of them. */
+static enum status count_before(struct session *s, const struct recorded_partition *partition, int64_t end_ms, uint64_t max,
+                                uint64_t *count, struct error *err) {
+    struct recording_reader *reader;
+    TRY(recording_reader_open(&reader, s->from, partition, err));
+    enum status status = OK;
+    for (bool got = true; status == OK && got && *count < max;) {
+        struct record record;
+        status = recording_reader_next(reader, &record, &got, err);
+        got = got && (record.damage != NULL || record.timestamp_ms <= end_ms);
+        *count += got && record.damage == NULL && record.value.data != NULL;
+    }
+    recording_reader_close(reader);
+    return status;
+}
+
+/* Codebooks trained at the last listing would serve nobody: a recording that has too few listings before its first interaction
+ * trains on those, or on a quarter of all, whichever is more. */
+static enum status fit_train_listings(struct session *s, struct error *err) {
+    int64_t first_ms = INT64_MAX;
+    uint64_t before = 0, quarter = s->listings / 4;
+    for (uint32_t i = 0; i < s->info.partition_count; i++)
+        if (s->info.partitions[i].topic == TOPIC_INTERACTIONS && s->info.partitions[i].first_timestamp_ms < first_ms)
+            first_ms = s->info.partitions[i].first_timestamp_ms;
+    for (uint32_t i = 0; i < s->info.partition_count; i++)
+        if (s->info.partitions[i].topic == TOPIC_ITEM_CONTENT)
+            TRY(count_before(s, &s->info.partitions[i], first_ms, s->settings.train_listings, &before, err));
+    uint64_t listings = before > quarter ? before : quarter;
+    if (listings < s->settings.train_listings)
+        s->settings.train_listings = listings < 2 ? 2 : (uint32_t)listings;
+    return OK;
+}
+
 /* Snapshots and progress change no byte of the outputs, and may change with --resume: the text has them at their defaults. */
 static void lasting_text(struct session *s) {
     struct settings preset, lasting = s->settings;
@@ -77,8 +110,7 @@ enum status session_open(struct session *s, const struct settings *settings, con
         return FAIL(err, FATAL, EX_NOINPUT, "%s: the recording has no item-content and no interactions", from);
     TRY(open_codec(s, err));
     TRY(find_dims(s, err));
-    if (s->settings.train_listings > s->listings && s->listings > 1)
-        s->settings.train_listings = (uint32_t)s->listings;
+    TRY(fit_train_listings(s, err));
     lasting_text(s);
     return recording_source_open(&s->source, from, &s->info, err);
 }
@@ -92,7 +124,7 @@ enum status session_open_live(struct session *s, const struct settings *settings
         return FAIL(err, FATAL, EX_CONFIG, "content.dims must be set: on live topics no recording tells how long the listings' vectors are");
     if (s->settings.z_dims > (settings->content_dims & ~1u))
         s->settings.z_dims = settings->content_dims & ~1u;
-    settings_text(&s->settings, s->config_text, sizeof s->config_text);
+    lasting_text(s);
     return OK;
 }
 

@@ -13,7 +13,7 @@ struct settings {
     uint32_t title_bytes;
     uint32_t z_dims;
     uint32_t books[SID_CODES];
-    uint32_t train_listings;     /* at most; a recording with fewer listings trains on what it has */
+    uint32_t train_listings;     /* at most; a recording with few listings at its start trains on fewer */
     enum variant variant;        /* model.variant=id | id+content | id+sid */
     enum encoder encoder;        /* model.encoder=pca */
     uint32_t width, history, batch, hidden[2], prefix_rows;

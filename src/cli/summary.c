@@ -1,5 +1,4 @@
 #include "cli/summary.h"
-#include "base/log.h"
 #include "math/blas_core.h"
 #include <inttypes.h>
 #include <jansson.h>
@@ -33,7 +32,8 @@ void summary_collect(const struct session *session, double seconds, uint64_t eve
     memset(out, 0, sizeof *out);
     stage_totals(session->stage, &out->totals);
     model_evaluate(stage_model(session->stage), &out->evaluation);
-    out->digest = tables_digest(stage_tables(session->stage));
+    out->tables = stage_tables(session->stage);
+    out->digest = tables_digest(out->tables);
     out->seconds = seconds;
     out->run_events = out->totals.events - events_before;
     out->peak_rss_bytes = peak_rss_bytes();
@@ -46,6 +46,16 @@ void summary_collect(const struct session *session, double seconds, uint64_t eve
 static json_t *number(double x) { return isfinite(x) ? json_real(x) : json_null(); }
 static json_t *count_of(uint64_t n) { return json_integer((json_int_t)n); }
 static double events_per_s(const struct summary *s) { return s->seconds > 0 ? (double)s->run_events / s->seconds : 0.0; }
+
+static json_t *tables_json(const struct tables *set) {
+    json_t *out = json_object();
+    for (uint32_t i = 0; i < tables_count(set); i++) {
+        const struct table *table = tables_at(set, i);
+        json_object_set_new(out, table_spec(table)->name,
+                            json_pack("{s:I,s:I}", "rows", (json_int_t)table_rows(table), "bytes", (json_int_t)table_memory(table)));
+    }
+    return out;
+}
 
 static json_t *dead_letters_json(const struct stage_totals *totals) {
     json_t *out = json_object();
@@ -99,6 +109,7 @@ void summary_json(const struct summary *s, FILE *out) {
     json_object_set_new(object, "seconds", number(s->seconds));
     json_object_set_new(object, "events_per_s", number(events_per_s(s)));
     json_object_set_new(object, "peak_rss_bytes", count_of(s->peak_rss_bytes));
+    json_object_set_new(object, "tables", tables_json(s->tables));
     json_dumpf(object, out, JSON_COMPACT | JSON_REAL_PRECISION(9));
     fputc('\n', out);
     json_decref(object);
@@ -115,6 +126,19 @@ static void text_dead_letters(const struct stage_totals *totals, FILE *out) {
     for (int r = 0; r < DEAD_REASON_COUNT; r++)
         if (totals->dead_by_reason[r])
             fprintf(out, "    %-14s %" PRIu64 "\n", dead_reason_name((enum dead_reason)r), totals->dead_by_reason[r]);
+}
+
+static void text_memory(const struct summary *s, FILE *out) {
+    const struct table *largest = tables_at(s->tables, 0);
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < tables_count(s->tables); i++) {
+        const struct table *table = tables_at(s->tables, i);
+        bytes += table_memory(table);
+        if (table_memory(table) > table_memory(largest))
+            largest = table;
+    }
+    fprintf(out, "memory        %.0f MB at most; %.1f MB of it %u tables, the largest %s with %.1f MB\n", (double)s->peak_rss_bytes / 1e6,
+            (double)bytes / 1e6, tables_count(s->tables), table_spec(largest)->name, (double)table_memory(largest) / 1e6);
 }
 
 void summary_text(const struct summary *s, FILE *out) {
@@ -135,8 +159,9 @@ void summary_text(const struct summary *s, FILE *out) {
     fprintf(out, "  all                    %6s", rate(e->auc, text));
     fprintf(out, "   GAUC %s", rate(e->gauc, text));
     fprintf(out, "   NE %s\n", rate(e->ne, text));
-    fprintf(out, "\nthroughput    %.0f events/s   (%.1f s, %s kernels)\nmemory        %.0f MB at most\ndigest        %s\n", events_per_s(s),
-            s->seconds, s->blas_core, (double)s->peak_rss_bytes / 1e6, digest_hex(s->digest, hex));
+    fprintf(out, "\nthroughput    %.0f events/s   (%.1f s, %s kernels)\n", events_per_s(s), s->seconds, s->blas_core);
+    text_memory(s, out);
+    fprintf(out, "digest        %s\n", digest_hex(s->digest, hex));
 }
 
 /* Titles come from outside: control characters could steer a terminal. */
@@ -166,13 +191,5 @@ void summary_listings(const struct session *session, uint32_t count, FILE *out) 
             print_title(out, facts.title.len ? facts.title : facts.id);
             fputc('\n', out);
         }
-    }
-}
-
-void summary_memory(const struct session *session) {
-    const struct tables *set = stage_tables(session->stage);
-    for (uint32_t i = 0; i < tables_count(set); i++) {
-        const struct table *table = tables_at(set, i);
-        log_info("table.memory", "table=%s rows=%u bytes=%" PRIu64, table_spec(table)->name, table_rows(table), table_memory(table));
     }
 }

@@ -8,6 +8,7 @@
 struct summary {
     struct stage_totals totals;
     struct evaluation evaluation;
+    const struct tables *tables;
     struct digest digest; /* of all state */
     double seconds;
     uint64_t run_events;  /* of this process: for events_per_s */
