@@ -25,6 +25,7 @@ enum status collect_create(struct stage *stage, struct error *err) {
 void queue_clear(struct queue *queue) {
     arena_reset(&queue->arena);
     queue->count = 0;
+    queue->ranges = 0;
     queue->expected = 0;
     queue->first_event_ms = INT64_MIN;
 }
@@ -140,7 +141,13 @@ static uint32_t samples_expected(const struct stage *stage, const struct interac
     return waits ? 1 : labels_expected(stage->labels, interaction);
 }
 
+static bool begins_range(const struct queue *queue, const struct record *record) {
+    const struct record *last = queue->count > 0 ? &queue->records[queue->count - 1].record : NULL;
+    return last == NULL || last->topic != record->topic || last->partition != record->partition;
+}
+
 static enum status queue_held(struct stage *stage, struct queue *queue, struct error *err) {
+    queue->ranges += begins_range(queue, &stage->held);
     struct pending *pending = &queue->records[queue->count++];
     *pending = (struct pending){.record = stage->held};
     copy_record(&queue->arena, &pending->record);
@@ -156,7 +163,7 @@ static enum status queue_held(struct stage *stage, struct queue *queue, struct e
 }
 
 static bool queue_full(const struct queue *queue) {
-    return queue->count == queue->max || queue->arena.used > QUEUE_CLOSE_BYTES;
+    return queue->count == queue->max || queue->ranges == RANGES_MAX || queue->arena.used > QUEUE_CLOSE_BYTES;
 }
 
 static bool clicks_closed(const struct stage *stage) {

@@ -20,6 +20,7 @@ struct queue {
     struct arena arena;
     struct pending *records; /* [max] */
     uint32_t count, max;
+    uint32_t ranges;        /* runs of records of one partition */
     uint64_t expected;      /* samples, as far as one can tell before applying */
     int64_t first_event_ms; /* event time of the first interaction; INT64_MIN: none yet */
 };
@@ -41,7 +42,9 @@ struct position_row {
     uint32_t reserved;
 };
 
-#define RANGES_MAX (1u << 17)
+/* Input ranges of an epoch at most. A manifest is read back with about 1 KiB of the codec's memory for each: with more
+ * of them it could be written and never be read. */
+#define RANGES_MAX (1u << 14)
 
 struct stage {
     struct stage_config config;

@@ -1,6 +1,7 @@
 /* The stage without faults: where every input goes, what a manifest says, same input same bytes, no
  * look into the future, verifying. The life of items is test_stage_items.c. */
 #include "sim_fixture.h"
+#include "stage/stage_private.h"
 
 static uint64_t records_of(const struct sim_run *which, enum topic topic) {
     uint64_t count = 0;
@@ -220,6 +221,34 @@ static void assert_ends(const struct manifest *manifest, const struct sim_log *l
 }
 
 /* What the manifest says of the state is so at the moment of its commit. */
+/* Bad records give no samples, so only their number and what the manifest can name close their
+ * epochs. Partitions that take turns make a range of each record: the manifests are still read
+ * back, with a codec as large as that of a replay. */
+START_TEST(manifests_of_many_ranges_can_be_read) {
+    enum { RECORDS = 2 * RANGES_MAX + 100 };
+    struct record bad = {.topic = TOPIC_INTERACTIONS, .key = bytes_text("ann"), .value = bytes_text("?")};
+    struct codec *large;
+    uint32_t named = 0;
+    sim_inputs_release(&inputs);
+    DONE(sim_inputs_create(&inputs, RECORDS, &err));
+    for (uint32_t i = 0; i < RECORDS; i++) {
+        bad.partition = (int32_t)(i % SIM_PARTITIONS);
+        bad.timestamp_ms = i + 1;
+        sim_inputs_add(&inputs, &bad);
+    }
+    small.stage.epoch_events_max = RECORDS;
+    DONE(codec_create(&large, NULL, 0, (size_t)64 << 20, &err));
+    run.codec = large;
+    run_to_end(&run);
+    for (uint64_t epoch = 1; epoch <= epochs_of(&run); epoch++)
+        named += manifest_of(&run, epoch).range_count;
+    ck_assert_uint_eq(named, RECORDS);
+    ck_assert_uint_eq(totals_of(&run).dead_letters, RECORDS);
+    run.codec = codec;
+    codec_destroy(large);
+}
+END_TEST
+
 START_TEST(manifests_tell_ends_and_state) {
     struct market_options options = busy(13, MARKET_JOINED);
     int64_t timestamp_ms = INT64_MIN;
@@ -541,6 +570,7 @@ int main(void) {
     add_case(suite, "fates", every_input_has_one_fate, 2 * MARKET_LABELS);
     add_case(suite, "bad inputs", bad_inputs_are_set_aside_and_the_rest_is_applied, 1);
     add_case(suite, "ranges", manifests_cover_every_input_once, 1);
+    add_case(suite, "many ranges", manifests_of_many_ranges_can_be_read, 1);
     add_case(suite, "manifests", manifests_tell_ends_and_state, 1);
     add_case(suite, "configuration", a_new_configuration_is_in_its_first_manifest, 1);
     add_case(suite, "batches", batches_are_whole_where_labels_are_given, 1);
