@@ -104,7 +104,7 @@ static void push_history(struct model *m, uint32_t user_row, struct item_handle 
 
 /* What a ranker downstream needs of an item's counts, as float32: exposures, clicks, and the time of the first exposure
  * in two exact parts (ms = hi * 2^20 + lo; -1, 0 when there was none). */
-static void publish_counts(struct model *m, uint32_t item_row) {
+void counts_publish(struct model *m, uint32_t item_row) {
     const struct item_row *item = item_at(m, item_row);
     float *out = table_edit(m->counts, item_row);
     out[0] = (float)item->exposures;
@@ -125,7 +125,7 @@ enum status batch_remember(struct model *model, const struct sample *samples, ui
             item->clicks++;
             push_history(model, s->user_row, (struct item_handle){s->item_row, item->sequence});
         }
-        publish_counts(model, s->item_row);
+        counts_publish(model, s->item_row);
     }
     return OK;
 }

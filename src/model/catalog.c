@@ -77,6 +77,7 @@ static enum status new_item(struct model *m, struct bytes item_id, uint32_t *row
     item->listed_ms = INT64_MIN;
     item->first_exposed_ms = -1;
     TRY(table_insert_child(m->counts, *row, err));
+    counts_publish(m, *row);
     return ranker_admit(m->ranker, *row, err);
 }
 

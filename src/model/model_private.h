@@ -89,6 +89,7 @@ enum status codebooks_load(struct model *model, struct error *err);  /* rows -> 
 /* batch.c */
 void batch_create(struct model *model, struct arena *arena);
 void batch_build(struct model *model, const struct sample *samples, uint32_t count);
+void counts_publish(struct model *model, uint32_t item_row); /* items -> the public row of counts */
 enum status batch_remember(struct model *model, const struct sample *samples, uint32_t count, struct error *err);
 
 /* evaluation.c */

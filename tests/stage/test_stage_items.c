@@ -169,6 +169,15 @@ END_TEST
 
 /* ---- new content ---- */
 
+/* The public counts of an item that nobody has seen: no first exposure, which is not one in 1970. */
+START_TEST(a_new_item_has_no_first_exposure) {
+    list_many(LISTED_FIRST);
+    run_to_end(&run);
+    const float *counts = table_value(table_of(&run, "counts"), item_row(item_name(3)));
+    ck_assert(counts[0] == 0.0f && counts[1] == 0.0f && counts[2] == -1.0f && counts[3] == 0.0f);
+}
+END_TEST
+
 START_TEST(new_content_is_encoded_again) {
     struct sid_row before, after;
     struct row_output row;
@@ -402,6 +411,7 @@ int main(void) {
     Suite *suite = suite_create("items");
     add_case(suite, "gathering", a_listing_is_onboarded_before_the_clicks_that_gather, 1);
     add_case(suite, "first codebooks", listings_wait_for_the_first_codebooks, 1);
+    add_case(suite, "new item", a_new_item_has_no_first_exposure, 1);
     add_case(suite, "new content", new_content_is_encoded_again, 1);
     add_case(suite, "delisting", a_delisted_item_is_gone_everywhere, 3);
     add_case(suite, "relisting", a_relisted_item_begins_anew, 2);
