@@ -1,7 +1,7 @@
 #include "cli/output_log.h"
 #include <stdio.h>
 
-#define LOG_PARTITIONS_MAX 256
+#define LOG_PARTITIONS_MAX 512 /* 64 of each output topic, 1 of epochs */
 
 struct log_partition {
     struct recorded_partition file;
