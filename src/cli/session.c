@@ -1,5 +1,6 @@
 #include "cli/session.h"
 #include "cli/commands.h"
+#include "cli/count_listings.h"
 #include "math/blas_core.h"
 #include <string.h>
 
@@ -56,36 +57,22 @@ static enum status find_dims(struct session *s, struct error *err) {
     return OK;
 }
 
-/* Listings of one file that come before `end_ms`, at most `max` of them. */
-static enum status count_before(struct session *s, const struct recorded_partition *partition, int64_t end_ms, uint64_t max,
-                                uint64_t *count, struct error *err) {
-    struct recording_reader *reader;
-    TRY(recording_reader_open(&reader, s->from, partition, err));
-    enum status status = OK;
-    for (bool got = true; status == OK && got && *count < max;) {
-        struct record record;
-        status = recording_reader_next(reader, &record, &got, err);
-        got = got && (record.damage != NULL || record.timestamp_ms <= end_ms);
-        *count += got && record.damage == NULL && record.value.data != NULL;
-    }
-    recording_reader_close(reader);
-    return status;
-}
-
-/* Codebooks trained at the last listing would serve nobody: a recording that has too few listings before its first interaction
+/* Codebooks trained at the last listing would serve nobody: a recording that lists too few items before its first interaction
  * trains on those, or on a quarter of all, whichever is more. */
 static enum status fit_train_listings(struct session *s, struct error *err) {
     int64_t first_ms = INT64_MAX;
-    uint64_t before = 0, quarter = s->listings / 4;
+    uint32_t wanted = s->settings.train_listings, before, all;
     for (uint32_t i = 0; i < s->info.partition_count; i++)
-        if (s->info.partitions[i].topic == TOPIC_INTERACTIONS && s->info.partitions[i].first_timestamp_ms < first_ms)
+        if (s->info.partitions[i].topic == TOPIC_INTERACTIONS && s->info.partitions[i].count > 0 &&
+            s->info.partitions[i].first_timestamp_ms < first_ms)
             first_ms = s->info.partitions[i].first_timestamp_ms;
-    for (uint32_t i = 0; i < s->info.partition_count; i++)
-        if (s->info.partitions[i].topic == TOPIC_ITEM_CONTENT)
-            TRY(count_before(s, &s->info.partitions[i], first_ms, s->settings.train_listings, &before, err));
-    uint64_t listings = before > quarter ? before : quarter;
-    if (listings < s->settings.train_listings)
-        s->settings.train_listings = listings < 2 ? 2 : (uint32_t)listings;
+    TRY(count_listings(s, first_ms, wanted, &before, err));
+    if (before == wanted)
+        return OK;
+    TRY(count_listings(s, INT64_MAX, 4 * wanted, &all, err));
+    uint32_t listings = before > all / 4 ? before : all / 4;
+    if (listings < wanted)
+        s->settings.train_listings = listings < 2 ? 2 : listings;
     return OK;
 }
 

@@ -127,6 +127,17 @@ class Replay(Case):
             for record in read_topic(self.first, topic):
                 self.assertNotIn(b'user-', record.key + (record.value or b''))
 
+    def test_repeated_listings_in_a_small_catalogue(self):
+        """Repeats make no item wait, so they do not count towards the listings that the codebooks are trained on."""
+        self.generate('few', items=40)
+        source = copy(os.path.join(self.class_folder, 'few'), self.path('few'))
+        once = read_topic(source, 'item-content')
+        twice = [record._replace(offset=2 * record.offset + again) for record in once for again in (0, 1)]
+        write_file(os.path.join(source, 'item-content-0.avro'), twice)
+        summary = self.replay(source, self.path('out')).json()
+        self.assertEqual((summary['items'], summary['dead_letters_by_reason']), (40, {'duplicate': 40}))
+        self.assertEqual(len(fold(self.path('out'), ['semantic-ids'])), 40)
+
     def test_seed(self):
         other = self.replay(self.market, self.path('out'), sets=SMALL + ['seed=1']).json()
         self.assertNotEqual(other['digest'], self.run_first.json()['digest'])
