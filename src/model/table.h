@@ -80,7 +80,7 @@ const void *table_value(const struct table *table, uint32_t row);
 /* The whole value array [rows_max * value_bytes]; only live rows mean anything. */
 void *table_values(const struct table *table);
 
-/* A new row with a zero value; it must be absent. FATAL (EX_UNAVAILABLE) when rows_max is reached, naming the table
+/* A new row with a zero value; it must be absent. FATAL (EX_CONFIG) when rows_max is reached, naming the table
  * and the limit; BAD_RECORD when the key's length does not fit. Nothing changes then. KEY_DENSE: key is the position.
  * KEY_CHILD: use table_insert_child. */
 enum status table_insert(struct table *table, struct bytes key, uint32_t *row, struct error *err);

@@ -173,7 +173,7 @@ static void insert(struct twin *twin, uint32_t i, uint32_t key) {
     expected = dense ? (key < twin->rows_max ? key : NO_ROW) : lowest_free(twin, i);
     enum status status = table_insert(twin->tables[i], bytes, &row, &err);
     if (expected == NO_ROW) {
-        CHECK(status == FATAL && err.exit_code == EX_UNAVAILABLE, "%s", shapes[i].name);
+        CHECK(status == FATAL && err.exit_code == EX_CONFIG, "%s", shapes[i].name);
         return;
     }
     CHECK(status == OK && row == expected, "%s: row %u, not %u", shapes[i].name, row, expected);

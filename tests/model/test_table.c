@@ -243,11 +243,11 @@ START_TEST(a_full_table_names_itself_and_its_limit) {
     for (uint64_t i = 0; i < 300; i++)
         DONE(table_insert_u64(numbers, i << 40, &row, &err));
     ck_assert_int_eq(table_insert_u64(numbers, 1, &row, &err), FATAL);
-    ck_assert_int_eq(err.exit_code, EX_UNAVAILABLE);
+    ck_assert_int_eq(err.exit_code, EX_CONFIG);
     ck_assert_ptr_nonnull(strstr(err.text, "numbers"));
     ck_assert_ptr_nonnull(strstr(err.text, "300"));
     ck_assert_int_eq(table_insert_u64(dense, 70, &row, &err), FATAL);
-    ck_assert_int_eq(err.exit_code, EX_UNAVAILABLE);
+    ck_assert_int_eq(err.exit_code, EX_CONFIG);
     for (uint64_t i = 0; i < 300; i++)
         ck_assert_uint_eq(table_find_u64(numbers, i << 40), (uint32_t)i);
     commit();
