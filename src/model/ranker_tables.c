@@ -8,7 +8,7 @@
 
 #define LEVEL_ROWS_MAX (1u << 24)
 #define SIZE_MAX_EACH                                                                              \
-    4096u /* of widths, history and batch: far beyond use, and products of them stay in 64 bits */
+    8192u /* of widths, history and batch: far beyond use, and products of them stay in 64 bits */
 
 static const char *const level_names[SID_CODES] = {"E1", "E2", "E3", "O1", "O2"};
 
