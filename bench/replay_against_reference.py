@@ -1,56 +1,73 @@
 #!/usr/bin/env python3
 """Throughput of the whole `coldstream replay` against the reference ranker of the same variant, in turns, one thread each.
 
-usage: replay_against_reference.py COLDSTREAM RECORDING REFERENCE_DIR DATA.npz [--variant id+sid] [--turns 3] [--set key=value ...]
+usage: replay_against_reference.py COLDSTREAM RECORDING REFERENCE_DIR DATA.npz [--variant id+sid] [--turns 5] [--set key=value ...]
 
-The reference's rate leaves out compilation: it runs once on the first 200,000 events and once on all, and the rate is that of the
-difference. coldstream's is the whole command: start, decode, learn, publish to files, summary. Each turn runs one after the other, so that the
-ratio holds when the machine's speed drifts.
+The reference's rate counts its batches (features and training step) and leaves out its tokenizer, and every batch whose shapes
+are new, for these are compiled. coldstream's is the whole command by the clock: start, decode, label, learn, publish to files, summary. One runs after the
+other, so that the ratio holds when the machine's speed drifts; quote the median.
 """
 import argparse, json, os, shutil, statistics, subprocess, sys, tempfile, time
 
-ONE_THREAD = dict(os.environ, OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1",
+ONE_THREAD = dict(os.environ, OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1",
                   XLA_FLAGS="--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
-FIRST = 200_000
+
+def reference_rate(folder, npz, variant):
+    """Runs in a process of its own: events per second of the reference's batches."""
+    sys.path.insert(0, folder)
+    import numpy as np, jax.numpy as jnp, ranker
+    cfg = dict(ranker.CFG, **ranker.VARIANT[variant], enc="pca")
+    data = {k: v for k, v in np.load(npz).items() if k.startswith("ev_") or k == "item_z"}
+    tok = ranker.Tokenizer(data, int(len(data["ev_ts"]) * cfg["warm_part"]), cfg, 0)
+    tables = {"z": jnp.asarray(tok.z), "sid": jnp.asarray(tok.row), "near": jnp.asarray(tok.near)}
+    step, P, seen, events, seconds, start = ranker.make_step(cfg)[0], None, set(), 0, 0.0, time.perf_counter()
+    for s, e, k, _ in ranker.batches(data, cfg):
+        if P is None:
+            P = ranker.init(cfg, len(data["item_z"]) + 1, k["feat"].shape[1], k["gx"].shape[1], 0)
+            S = ranker.opt_init(P, cfg)
+        P, S, logits, _ = step(P, S, tables, k)
+        np.asarray(logits)
+        now = time.perf_counter()
+        if k["uq"].shape in seen:
+            events, seconds = events + e - s, seconds + now - start
+        seen.add(k["uq"].shape)
+        start = now
+    print(json.dumps(dict(events=events, seconds=seconds)))
 
 def on_one_core(command):
-    return ["taskset", "-c", "0"] + command
-
-def reference(args, events):
-    command = [sys.executable, os.path.join(args.reference, "ranker.py"), args.npz, "--variant", args.variant, "--set", "enc=pca"]
-    if events:
-        command += [f"events={events}"]
-    out = subprocess.run(on_one_core(command), env=ONE_THREAD, check=True, capture_output=True, text=True).stdout
+    out = subprocess.run(["taskset", "-c", "0"] + command, env=ONE_THREAD, check=True, capture_output=True, text=True).stdout
     return json.loads(out.strip().splitlines()[-1])
 
 def coldstream(args):
     to = tempfile.mkdtemp(prefix="coldstream-bench-")
-    shutil.rmtree(to)
-    command = [args.coldstream, "replay", "-c", args.config, "--from", args.recording, "--to", to, "--json",
+    command = [args.coldstream, "replay", "-c", args.config, "--from", args.recording, "--to", os.path.join(to, "out"), "--json",
                "--set", f"model.variant={args.variant}"]
     for assignment in args.set:
         command += ["--set", assignment]
-    start = time.time()
-    out = subprocess.run(on_one_core(command), check=True, capture_output=True, text=True).stdout
-    seconds = time.time() - start
+    start = time.perf_counter()
+    answer = on_one_core(command)
+    seconds = time.perf_counter() - start
     shutil.rmtree(to)
-    return seconds, json.loads(out.strip().splitlines()[-1])
+    return seconds, answer
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("coldstream"), parser.add_argument("recording"), parser.add_argument("reference"), parser.add_argument("npz")
     parser.add_argument("--config", default="conf/replay.yaml"), parser.add_argument("--variant", default="id+sid")
-    parser.add_argument("--turns", type=int, default=3), parser.add_argument("--set", nargs="*", default=[])
+    parser.add_argument("--turns", type=int, default=5), parser.add_argument("--set", nargs="*", default=[])
+    parser.add_argument("--reference-only", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if args.reference_only:
+        return reference_rate(args.reference, args.npz, args.variant)
     ratios = []
     for turn in range(args.turns):
         seconds, ours = coldstream(args)
-        part, whole = reference(args, FIRST), reference(args, 0)
-        theirs = (whole["events"] - part["events"]) / (whole["s"] - part["s"])
-        mine = ours["events"] / seconds
-        ratios.append(mine / theirs)
-        print(f"turn {turn + 1}: coldstream {mine:,.0f} events/s ({seconds:.1f} s, AUC {ours['auc']:.4f}), "
-              f"reference {theirs:,.0f} events/s (AUC {whole['auc']:.4f}), ratio {ratios[-1]:.2f}", flush=True)
+        theirs = on_one_core([sys.executable, __file__, "--reference-only", "--variant", args.variant, args.coldstream, args.recording,
+                              args.reference, args.npz])
+        rate, reference = ours["events"] / seconds, theirs["events"] / theirs["seconds"]
+        ratios.append(rate / reference)
+        print(f"turn {turn + 1}: coldstream {rate:,.0f} events/s ({seconds:.1f} s, {ours['peak_rss_bytes'] / 1e6:.0f} MB), "
+              f"reference {reference:,.0f} events/s, ratio {ratios[-1]:.2f}", flush=True)
     print(f"median ratio {statistics.median(ratios):.2f} (min {min(ratios):.2f}, max {max(ratios):.2f})")
 
 if __name__ == "__main__":
