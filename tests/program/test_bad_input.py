@@ -1,6 +1,6 @@
 """Every kind of bad input: set aside raw, with where it came from and why, counted, and without a trace in what is learned.
 And what cannot be set aside: a recording that cannot be read, a disk that is full, a folder that cannot be written."""
-import collections, os, resource, shutil, signal, struct, subprocess
+import collections, os, resource, shutil, struct, subprocess, zlib
 import program
 from program import *
 
@@ -18,6 +18,11 @@ def claims(value, marker, count):
     """The length in front of `marker` says `count` instead."""
     at = value.index(marker) - 1
     return value[:at] + number(count) + value[at + 1:]
+
+
+def brief(value):
+    """Megabytes are not for messages."""
+    return value if value is None or len(value) < 1000 else (len(value), zlib.crc32(value))
 
 
 class BadInput(Case):
@@ -150,10 +155,10 @@ class BadInput(Case):
         for place, (name, record, reason) in expected.items():
             with self.subTest(f'{place[0]}: {name}'):
                 letter, headers = letters.pop(place)
-                self.assertEqual((headers['reason'], letter.key, letter.value), (reason, record.key, record.value))
+                self.assertEqual((headers['reason'], letter.key, brief(letter.value)), (reason, record.key, brief(record.value)))
                 self.assertEqual(headers['timestamp'], str(record.timestamp))
                 self.assertGreater(len(headers['error']), 20)
-        self.assertEqual(letters, {})
+        self.assertEqual(list(letters), [])
         reasons = collections.Counter(reason for _, _, reason in expected.values())
         self.assertEqual(summary['dead_letters_by_reason'], dict(reasons))
         self.assert_sum(summary)

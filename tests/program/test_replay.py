@@ -208,6 +208,12 @@ class Replay(Case):
         self.assertEqual(self.replay(market, self.path('two')).json()['digest'], one['digest'])
         self.assert_same_records(self.path('one'), self.path('two'))
         self.verify(market, self.path('one'))
+        # merged by time: the manifests say in which order they were applied
+        files = [read_file(os.path.join(market, f'interactions-{p}.avro')) for p in range(4)]
+        applied = [record.timestamp for manifest in manifests(self.path('one')) if manifest['kind'] == 'CLICK'
+                   for one in manifest['inputs'] for record in files[one['partition']][one['first_offset']:one['last_offset'] + 1]]
+        self.assertEqual(len(applied), 2500)
+        self.assertEqual(applied, sorted(applied))
 
     def test_labels_of_other_kinds(self):
         """Impressions joined with their clicks; clicks alone with sampled negatives."""

@@ -1,5 +1,5 @@
 """replay --resume: whatever stops a replay, going on from there gives the records of one that was never stopped."""
-import os, shutil, signal, time
+import fcntl, os, re, shutil, signal, time
 import program
 from program import *
 
@@ -43,7 +43,8 @@ class Resume(Case):
         """As if nothing had happened: every record, the digest, every figure."""
         self.assertEqual(lasting(result.json()), lasting(self.summary))
         self.assert_same_records(self.whole, folder)
-        self.assertTrue(os.path.exists(os.path.join(folder, 'recording.yaml')))
+        with open(os.path.join(folder, 'recording.yaml')) as made, open(os.path.join(self.whole, 'recording.yaml')) as expected:
+            self.assertEqual(made.read(), expected.read())
 
     def stop_after(self, folder, epochs, *more, sets=SMALL, sign=signal.SIGKILL, delay_s=0.0):
         """A replay that gets a signal once so many epochs are sealed; its Result."""
@@ -153,6 +154,7 @@ class Resume(Case):
         last = log.rindex(b'\n', 0, -1) + 1
         cases = {'one byte short': log[:-1], 'half a line': log[:(last + len(log)) // 2], 'a byte of a line': log[:last + 1],
                  'a changed length': log[:last] + log[last:].replace(b'changelog-0=', b'changelog-0=1', 1),
+                 'a changed count': log[:last] + re.sub(rb'(dead-letter-0=\d+:\d+:)\d+', rb'\g<1>7', log[last:]),
                  'zeros': log + bytes(100), 'a line of words': log + b'epoch=9999 all is well\n',
                  'one line': log[:log.index(b'\n') + 1], 'nothing': b''}
         for name, text in cases.items():
@@ -180,8 +182,12 @@ class Resume(Case):
         """A row that was changed while the replay stood still is no base to go on from."""
         folder = self.halfway('out')
         path = os.path.join(folder, 'ranker-deltas-0.avro')
-        at = os.path.getsize(path) // 3
-        change_bytes(path, lambda data: data[:at] + bytes([data[at] ^ 16]) + data[at + 1:])
+        value = next(r.value for r in read_file(path) if row_of('ranker-deltas', r)[:2] == ('z', b'item-00009'))  # published once
+
+        def flip(data):
+            at = data.index(value) + len(value) - 5
+            return data[:at] + bytes([data[at] ^ 16]) + data[at + 1:]
+        change_bytes(path, flip)
         result = self.resume(folder, code=BAD_DATA)
         self.says(result, 'replay into a new folder')
         self.assertFalse(os.path.exists(os.path.join(folder, 'recording.yaml')))
@@ -243,6 +249,9 @@ class Resume(Case):
 
     def test_two_at_once(self):
         folder = self.halfway('out')
+        with open(os.path.join(folder, 'sealed.log'), 'rb') as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            self.says(self.resume(folder, code=CANNOT_CREATE), folder, 'another process')
         one, other = (start(*replay_words(self.market, folder, '--resume', '--json')) for _ in range(2))
         results = sorted((finish(one), finish(other)), key=lambda result: result.code)
         if results[1].code != OK:  # else one came after the other

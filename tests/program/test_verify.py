@@ -92,7 +92,7 @@ class Verify(Case):
                 table, key, _, _, _ = row_of(topic, records[index])
                 words = [f'epoch {self.epoch_of(topic, index)}:', f"table '{table}'"]
                 words += [key.decode()] if isinstance(key, bytes) and key.startswith(b'item-') else []
-                for change in ({'value': flipped}, {'value': None}, {'timestamp': lambda time: time + 1},
+                for change in ({'value': flipped}, {'value': None}, {'key': flipped}, {'timestamp': lambda time: time + 1},
                                {'headers': [('a', b'b')]}):
                     self.refused(self.market, self.outputs_with(topic + '-0.avro', with_one(index, **change)), *words)
 
