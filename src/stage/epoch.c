@@ -101,9 +101,11 @@ static enum status apply_to_item(struct stage *stage, const struct record *recor
 
 static enum status apply_interaction(struct stage *stage, const struct pending *pending, struct error *err) {
     const struct interaction *i = &pending->event.as.interaction;
-    if (i->event_time_ms > stage_state(stage)->stream_ms)
-        stage_edit_state(stage)->stream_ms = i->event_time_ms;
-    TRY(labels_advance(stage->labels, &pending->record, i->event_time_ms, samples_of(stage), err));
+    /* No further than the log's own time: one clock that runs ahead must not make everybody else's events late. */
+    int64_t come_ms = i->event_time_ms < pending->record.timestamp_ms ? i->event_time_ms : pending->record.timestamp_ms;
+    if (come_ms > stage_state(stage)->stream_ms)
+        stage_edit_state(stage)->stream_ms = come_ms;
+    TRY(labels_advance(stage->labels, &pending->record, come_ms, samples_of(stage), err));
     uint32_t item = model_find_item(stage->model, i->item_id);
     if (item != NO_ROW)
         return apply_to_item(stage, &pending->record, i, item, err);

@@ -50,7 +50,7 @@ enum status stage_resume(struct stage *stage, struct error *err);
 struct stage_totals {
     uint64_t epochs, events, applied, parked, dead_letters, redelivered, labelled, late;
     uint64_t dead_by_reason[DEAD_REASON_COUNT];
-    int64_t stream_ms; /* largest event time seen */
+    int64_t stream_ms; /* largest event time seen, each no later than its record's timestamp */
 };
 void stage_totals(const struct stage *stage, struct stage_totals *out);
 

@@ -221,6 +221,31 @@ static void assert_ends(const struct manifest *manifest, const struct sim_log *l
 }
 
 /* What the manifest says of the state is so at the moment of its commit. */
+/* Within ahead_ms an event time past its record's timestamp is no bad record, but it must not drag the
+ * watermark along: of what follows nothing is late. */
+START_TEST(a_clock_that_runs_ahead_makes_nobody_late) {
+    enum { EVENTS = 200, AHEAD = 50 };
+    char request[16];
+    market_listing(&market, "item", 1000, 1);
+    for (uint32_t e = 0; e < EVENTS; e++) {
+        int64_t time_ms = 2000 + 1000 * (int64_t)e;
+        snprintf(request, sizeof request, "request-%u", e);
+        uint32_t input = market_interaction(
+            &market,
+            &(struct market_event){.user = "ann",
+                                   .item = "item",
+                                   .request = request,
+                                   .time_ms = time_ms + (e == AHEAD ? small.stage.ahead_ms : 0),
+                                   .action = ACTION_IMPRESSION});
+        inputs.records[input].timestamp_ms = time_ms;
+    }
+    run_to_end(&run);
+    ck_assert_int_gt(small.stage.ahead_ms, small.stage.lateness_ms + EVENTS * 1000);
+    ck_assert_uint_eq(totals_of(&run).dead_letters, 0);
+    ck_assert_int_eq(totals_of(&run).stream_ms, 2000 + 1000 * (EVENTS - 1));
+}
+END_TEST
+
 /* Bad records give no samples, so only their number and what the manifest can name close their
  * epochs. Partitions that take turns make a range of each record: the manifests are still read
  * back, with a codec as large as that of a replay. */
@@ -570,6 +595,7 @@ int main(void) {
     add_case(suite, "fates", every_input_has_one_fate, 2 * MARKET_LABELS);
     add_case(suite, "bad inputs", bad_inputs_are_set_aside_and_the_rest_is_applied, 1);
     add_case(suite, "ranges", manifests_cover_every_input_once, 1);
+    add_case(suite, "clock ahead", a_clock_that_runs_ahead_makes_nobody_late, 1);
     add_case(suite, "many ranges", manifests_of_many_ranges_can_be_read, 1);
     add_case(suite, "manifests", manifests_tell_ends_and_state, 1);
     add_case(suite, "configuration", a_new_configuration_is_in_its_first_manifest, 1);
