@@ -178,6 +178,17 @@ static bool clicks_closed(const struct stage *stage) {
     return timed && last->event.as.interaction.event_time_ms - queue->first_event_ms >= stage->config.epoch_stream_ms;
 }
 
+/* The source's clock: interactions do not wait for their mini-batches for ever. */
+static bool clicks_due(const struct stage *stage) {
+    return stage->queues[EPOCH_CLICK].count > 0 && stage->source.due != NULL && stage->source.due(stage->source.self);
+}
+
+static void form_clicks(const struct stage *stage, enum epoch_kind *kind) {
+    *kind = EPOCH_CLICK;
+    if (stage->source.formed != NULL)
+        stage->source.formed(stage->source.self);
+}
+
 /* The inputs of the manifest that is followed, no more and no fewer. */
 static enum status collect_followed(struct stage *stage, enum epoch_kind *kind, struct error *err) {
     struct queue *queue = &stage->queues[*kind = stage->follow->kind];
@@ -212,14 +223,15 @@ enum status collect(struct stage *stage, enum epoch_kind *kind, bool *formed, bo
             return OK;
         }
         if (!stage->is_held) {
-            *kind = EPOCH_CLICK;
-            *formed = end && clicks->count > 0;
+            *formed = clicks->count > 0 && (end || clicks_due(stage));
             *done = end && clicks->count == 0;
+            if (*formed)
+                form_clicks(stage, kind);
             return OK;
         }
         TRY(queue_held(stage, listing ? content : clicks, err));
-        if (clicks_closed(stage)) {
-            *kind = EPOCH_CLICK;
+        if (clicks_closed(stage) || (!listing && clicks_due(stage))) {
+            form_clicks(stage, kind);
             return OK;
         }
     }

@@ -21,6 +21,11 @@ struct source_port {
     /* Continue from these positions; a partition that is not among them continues from its beginning. Damage whose offset is
      * next_offset comes again (the stage skips `damaged` of it). */
     enum status (*rewind)(void *self, const struct position *positions, uint32_t count, struct error *err);
+    /* Where time passes; NULL in recordings. Whether the first interaction handed out since formed() or rewind() has waited so
+     * long that its click epoch closes as it is. */
+    bool (*due)(void *self);
+    /* With due: a click epoch was formed of all interactions handed out so far. */
+    void (*formed)(void *self);
 };
 
 struct sink_port {

@@ -1,0 +1,73 @@
+/* What the kafka_*.c files share: clients from the configuration, what an error of librdkafka demands, records from messages. */
+#ifndef TRANSPORT_KAFKA_CLIENT_H
+#define TRANSPORT_KAFKA_CLIENT_H
+
+#include <librdkafka/rdkafka.h>
+
+#include "transport/kafka.h"
+
+/* A request that takes longer has failed; the caller may try again. */
+#define KAFKA_REQUEST_MS 10000
+/* Of one message, where neither the topic nor the configuration says otherwise. */
+#define KAFKA_MESSAGE_BYTES_MAX (4 << 20)
+/* Of all outputs together. */
+#define KAFKA_OUTPUT_PARTITIONS_MAX 512
+#define KAFKA_LEADER_TOPIC "leader"
+
+enum client_role {
+    CLIENT_ADMIN,    /* topics: metadata and administration */
+    CLIENT_LEADER,   /* a member of the group */
+    CLIENT_READER,   /* reads committed records by assign(); stops nowhere by itself */
+    CLIENT_LOG,      /* ... and tells when it is at a partition's end */
+    CLIENT_PRODUCER, /* transactional */
+};
+struct client_options {
+    enum client_role role;
+    void *opaque; /* of the callbacks */
+    void (*rebalanced)(rd_kafka_t *client, rd_kafka_resp_err_t code,
+                       rd_kafka_topic_partition_list_t *partitions, void *opaque);
+    void (*delivered)(rd_kafka_t *client, const rd_kafka_message_t *message, void *opaque);
+    int batch_bytes_max; /* of a producer */
+};
+
+/* FATAL EX_CONFIG: a property that librdkafka does not know or take, or that exactly-once owns. Does not wait for a broker. */
+enum status kafka_client_create(rd_kafka_t **out, const struct kafka_config *config,
+                                const struct client_options *options, struct error *err);
+
+/* What a failed call demands: RETRY, ABORT_EPOCH or FATAL with its exit code. */
+struct verdict {
+    enum status status;
+    int exit_code;
+    bool fenced; /* another producer, or the broker's transaction timeout, has put an end to this one */
+};
+struct verdict kafka_verdict(rd_kafka_resp_err_t code);
+struct verdict kafka_verdict_of(const rd_kafka_error_t *error); /* also by its flags */
+
+void kafka_topic_name(const struct kafka_config *config, enum topic topic,
+                      char out[KAFKA_NAME_BYTES]);
+/* Partitions that the topic has on the broker; 0: there is no such topic. */
+enum status kafka_partitions(rd_kafka_t *client, const char *name, int32_t *count,
+                             struct error *err);
+/* Where a partition's committed records begin and end. */
+enum status kafka_range(rd_kafka_t *client, const char *name, int32_t partition, int64_t *low,
+                        int64_t *high, struct error *err);
+/* Borrows the message's bytes. Of more than HEADERS_MAX headers the first are taken. False: a topic that is none of ours. */
+bool kafka_record(const struct kafka_config *config, const rd_kafka_message_t *message,
+                  struct record *out);
+int64_t kafka_now_ms(void); /* monotonic */
+
+/* An output or input as it is on the broker. */
+struct topic_facts {
+    int32_t partitions; /* 0: not there */
+    char cleanup[32];
+    int64_t message_bytes_max;
+};
+enum status kafka_describe(const struct kafka_config *config, struct topic_facts facts[TOPIC_COUNT],
+                           struct error *err);
+
+/* leader.c for sink.c: whether it leads, as known now. */
+bool kafka_leader_leads(struct kafka_leader *leader);
+/* Fresh for each commit; NULL when this instance does not lead. The caller destroys it. */
+rd_kafka_consumer_group_metadata_t *kafka_leader_metadata(struct kafka_leader *leader);
+
+#endif
