@@ -191,8 +191,12 @@ static enum status adopt_config(struct session *session, const char *outputs, st
     if (text[0] == '\0' || strcmp(text, session->config_text) == 0)
         return OK;
     log_warn("verify.config", "text=\"the outputs were made with other settings than -c and --set give; verifying with theirs\"");
-    settings_default(&session->settings);
-    TRY(settings_decode(&session->settings, bytes_text(text), outputs, print_problem, NULL, err));
+    struct settings theirs;
+    settings_default(&theirs);
+    TRY(settings_decode(&theirs, bytes_text(text), outputs, print_problem, NULL, err));
+    theirs.items_max = session->settings.items_max; /* not in the text: they change no byte */
+    theirs.users_max = session->settings.users_max;
+    session->settings = theirs;
     snprintf(session->config_text, sizeof session->config_text, "%s", text);
     return OK;
 }

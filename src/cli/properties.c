@@ -67,9 +67,9 @@ const struct property properties[] = {
     NUMBER("model.prefix_rows", PROPERTY_U32, prefix_rows, 1, 16777216, "16384", "rows",
            "Rows of the table keyed by the first three codes together; more combinations than rows "
            "share rows."),
-    NUMBER("model.rate_rows", PROPERTY_F32, rate_rows, 0, 10, "0.1", "",
+    NUMBER("model.rate_rows", PROPERTY_F32, rate_rows, 1e-6, 10, "0.1", "",
            "Learning rate of table rows (row-wise Adagrad on a batch's sum)."),
-    NUMBER("model.rate_dense", PROPERTY_F32, rate_dense, 0, 10, "0.05", "",
+    NUMBER("model.rate_dense", PROPERTY_F32, rate_dense, 1e-6, 10, "0.05", "",
            "Learning rate of dense tensors (Adagrad on a batch's mean)."),
     NUMBER("model.accumulator_rows", PROPERTY_F32, accumulator_rows, 1e-12, 1000, "0.01", "",
            "First Adagrad accumulator of rows: larger is slower at first."),
@@ -130,6 +130,9 @@ const struct property properties[] = {
 
     NUMBER("evaluation.warmup_share", PROPERTY_F64, warmup_share, 0, 0.9, "0.1", "share",
            "Of the recording's interactions that the AUC figures leave out at the start."),
+    NUMBER("evaluation.warmup_events", PROPERTY_U64, warmup_events, 0, 9007199254740992.0, "0", "events",
+           "AUC and the other figures leave out so many labelled events at the start. 0: the share "
+           "decides."),
 
     NUMBER(
         "limits.items", PROPERTY_U32, items_max, 2, 67108864, "1048576", "rows",

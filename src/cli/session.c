@@ -7,14 +7,37 @@
 #define SESSION_BYTES ((size_t)1 << 30)    /* of address space */
 #define CODEC_BYTES_MAX ((size_t)64 << 20) /* Avro C's heap; the largest record must fit */
 
-static void count_inputs(struct session *s) {
+/* Counts and times of a file whose recording.yaml entry has none. */
+static enum status count_file(const struct session *s, struct recorded_partition *partition, struct error *err) {
+    struct recording_reader *reader;
+    TRY(recording_reader_open(&reader, s->from, partition, err));
+    enum status status = OK;
+    for (bool got = true; status == OK && got;) {
+        struct record record;
+        status = recording_reader_next(reader, &record, &got, err);
+        if (status != OK || !got)
+            break;
+        if (partition->count++ == 0 || record.timestamp_ms < partition->first_timestamp_ms)
+            partition->first_timestamp_ms = record.timestamp_ms;
+    }
+    recording_reader_close(reader);
+    return status;
+}
+
+static enum status count_inputs(struct session *s, struct error *err) {
     for (uint32_t i = 0; i < s->info.partition_count; i++) {
-        const struct recorded_partition *p = &s->info.partitions[i];
+        struct recorded_partition *p = &s->info.partitions[i];
+        bool input = p->topic < TOPIC_INPUTS;
+        if (input && p->count == 0)
+            TRY(count_file(s, p, err));
         if (p->topic == TOPIC_INTERACTIONS)
             s->interactions += (uint64_t)p->count;
         if (p->topic == TOPIC_ITEM_CONTENT)
             s->listings += (uint64_t)p->count;
     }
+    if (s->interactions + s->listings == 0)
+        return FAIL(err, FATAL, EX_NOINPUT, "%s: the recording has no item-content and no interactions", s->from);
+    return OK;
 }
 
 static enum status open_codec(struct session *s, struct error *err) {
@@ -24,37 +47,59 @@ static enum status open_codec(struct session *s, struct error *err) {
     return codec_create(&s->codec, writers, s->info.schema_count, CODEC_BYTES_MAX, err);
 }
 
-/* The length of the first content vector in one file; 0 when it has none. */
-static enum status first_dims(struct session *s, const struct recorded_partition *partition, uint32_t *dims, struct error *err) {
+#define LENGTHS_READ 64 /* listings whose vectors decide the length */
+
+/* Lengths of the first content vectors, as many as fit. */
+static enum status read_lengths(struct session *s, const struct recorded_partition *partition, uint32_t lengths[LENGTHS_READ],
+                                uint32_t *count, struct error *err) {
     struct recording_reader *reader;
     struct codec_port codec = codec_port(s->codec);
     TRY(recording_reader_open(&reader, s->from, partition, err));
     enum status status = OK;
-    for (bool got = true; status == OK && got && *dims == 0;) {
+    for (bool got = true; status == OK && got && *count < LENGTHS_READ;) {
         struct record record;
         struct event event;
         enum dead_reason reason;
         status = recording_reader_next(reader, &record, &got, err);
         if (status == OK && got && record.damage == NULL && codec.decode(codec.self, &record, &event, &reason, err) == OK &&
             event.kind == EVENT_LISTING)
-            *dims = event.as.listing.dims;
+            lengths[(*count)++] = event.as.listing.dims;
     }
     recording_reader_close(reader);
     return status;
 }
 
+/* The one that most listings have; the first of them in a tie. */
+static uint32_t commonest(const uint32_t *lengths, uint32_t count) {
+    uint32_t best = 0, best_votes = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t votes = 0;
+        for (uint32_t j = 0; j < count; j++)
+            votes += lengths[j] == lengths[i];
+        if (votes > best_votes) {
+            best = lengths[i];
+            best_votes = votes;
+        }
+    }
+    return best;
+}
+
 static enum status find_dims(struct session *s, struct error *err) {
-    uint32_t dims = s->settings.content_dims;
-    for (uint32_t i = 0; i < s->info.partition_count && dims == 0; i++)
+    uint32_t lengths[LENGTHS_READ], count = 0;
+    for (uint32_t i = 0; i < s->info.partition_count && s->settings.content_dims == 0; i++)
         if (s->info.partitions[i].topic == TOPIC_ITEM_CONTENT)
-            TRY(first_dims(s, &s->info.partitions[i], &dims, err));
-    if (dims < 2)
+            TRY(read_lengths(s, &s->info.partitions[i], lengths, &count, err));
+    if (s->settings.content_dims == 0)
+        s->settings.content_dims = commonest(lengths, count);
+    if (s->settings.content_dims < 2)
         return FAIL(err, FATAL, EX_DATAERR, "%s: no listing with a content vector of 2 or more numbers: set content.dims, or record the item-content topic too", s->from);
-    s->settings.content_dims = dims;
-    uint32_t z_max = dims & ~1u;
+    return OK;
+}
+
+static void fit_z_dims(struct session *s) {
+    uint32_t z_max = s->settings.content_dims & ~1u;
     if (s->settings.z_dims > z_max)
         s->settings.z_dims = z_max;
-    return OK;
 }
 
 /* Codebooks trained at the last listing would serve nobody: a recording that lists too few items before its first interaction
@@ -76,12 +121,15 @@ static enum status fit_train_listings(struct session *s, struct error *err) {
     return OK;
 }
 
-/* Snapshots and progress change no byte of the outputs, and may change with --resume: the text has them at their defaults. */
+/* Snapshots, progress and how many rows may be change no byte of the outputs, and may change with --resume: the text has
+ * them at their defaults. */
 static void lasting_text(struct session *s) {
     struct settings preset, lasting = s->settings;
     settings_default(&preset);
     lasting.snapshot_epochs = preset.snapshot_epochs;
     lasting.progress_s = preset.progress_s;
+    lasting.items_max = preset.items_max;
+    lasting.users_max = preset.users_max;
     settings_text(&lasting, s->config_text, sizeof s->config_text);
 }
 
@@ -92,12 +140,13 @@ enum status session_open(struct session *s, const struct settings *settings, con
     s->to = to;
     TRY(arena_reserve(&s->arena, "session", SESSION_BYTES, err));
     TRY(recording_info_read(from, &s->arena, &s->info, err));
-    count_inputs(s);
-    if (s->interactions + s->listings == 0)
-        return FAIL(err, FATAL, EX_NOINPUT, "%s: the recording has no item-content and no interactions", from);
+    TRY(count_inputs(s, err));
     TRY(open_codec(s, err));
     TRY(find_dims(s, err));
+    fit_z_dims(s);
     TRY(fit_train_listings(s, err));
+    if (s->settings.warmup_events == 0)
+        s->settings.warmup_events = (uint64_t)(s->settings.warmup_share * (double)s->interactions);
     lasting_text(s);
     return recording_source_open(&s->source, from, &s->info, err);
 }
@@ -109,8 +158,7 @@ enum status session_open_live(struct session *s, const struct settings *settings
     TRY(open_codec(s, err));
     if (settings->content_dims < 2)
         return FAIL(err, FATAL, EX_CONFIG, "content.dims must be set: on live topics no recording tells how long the listings' vectors are");
-    if (s->settings.z_dims > (settings->content_dims & ~1u))
-        s->settings.z_dims = settings->content_dims & ~1u;
+    fit_z_dims(s);
     lasting_text(s);
     return OK;
 }
@@ -126,7 +174,7 @@ struct model_config session_model_config(const struct session *s) {
                    .seed = c->seed},
         .train_listings = c->train_listings, .items_max = c->items_max, .users_max = c->users_max,
         .id_bytes_max = c->id_bytes_max, .title_bytes = c->title_bytes,
-        .warmup_events = (uint64_t)(c->warmup_share * (double)s->interactions), .seed = c->seed};
+        .warmup_events = c->warmup_events, .seed = c->seed};
     memcpy(m.tokenizer.books, c->books, sizeof c->books);
     memcpy(m.ranker.books, c->books, sizeof c->books);
     return m;

@@ -20,6 +20,7 @@ struct settings {
     float rate_rows, rate_dense, accumulator_rows, accumulator_dense, init_rows, sharpness;
     struct stage_config stage;   /* epoch.*, labels.*, parking.*; its texts are filled in by the command */
     double warmup_share;         /* evaluation.warmup_share: of the recording's interactions */
+    uint64_t warmup_events;      /* evaluation.warmup_events; 0: the share decides */
     uint32_t items_max, users_max, id_bytes_max; /* limits.* */
     uint32_t output_partitions;  /* of each output topic */
     uint32_t output_compression; /* none | deflate */

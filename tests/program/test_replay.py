@@ -138,6 +138,27 @@ class Replay(Case):
         self.assertEqual((summary['items'], summary['dead_letters_by_reason']), (40, {'duplicate': 40}))
         self.assertEqual(len(fold(self.path('out'), ['semantic-ids'])), 40)
 
+    def test_counts_are_not_needed(self):
+        """A recording.yaml whose entries have no counts, as one written by hand may: the records are counted."""
+        source = copy(self.market, self.path('uncounted'))
+        path = os.path.join(source, 'recording.yaml')
+        with open(path) as file:
+            text = file.read()
+        shorter = re.sub(r', records: [0-9]+|^ *records: [0-9]+\n', '', text, flags=re.M)
+        self.assertNotEqual(shorter, text)
+        with open(path, 'w') as file:
+            file.write(shorter)
+        summary = self.replay(source, self.path('out')).json()
+        self.assertEqual(lasting(summary), lasting(self.run_first.json()))
+
+    def test_length_of_most_vectors(self):
+        """One first listing of another length is the bad record, not all others."""
+        source = copy(self.market, self.path('odd'))
+        records = read_topic(source, 'item-content')
+        odd = records[0]._replace(value=listing(records[0].key.decode(), records[0].timestamp, [1.0, 2.0, 3.0]))
+        write_file(os.path.join(source, 'item-content-0.avro'), [odd, *records[1:]])
+        self.assertEqual(self.replay(source, self.path('out')).json()['dead_letters_by_reason'].get('vector'), 1)
+
     def test_seed(self):
         other = self.replay(self.market, self.path('out'), sets=SMALL + ['seed=1']).json()
         self.assertNotEqual(other['digest'], self.run_first.json()['digest'])

@@ -247,6 +247,13 @@ class Resume(Case):
                 self.assertEqual(state(), before, other)
         self.assert_whole(half, self.resume(half))
 
+    def test_limits_may_be_raised(self):
+        """A replay that ran full goes on with more room."""
+        sets = SMALL + ['limits.items=100']
+        result = self.replay(self.market, self.path('out'), sets=sets, code=BAD_CONFIG)
+        self.says(result, 'items', 'limits.items')
+        self.assert_whole(self.path('out'), self.resume(self.path('out')))
+
     def test_two_at_once(self):
         folder = self.halfway('out')
         with open(os.path.join(folder, 'sealed.log'), 'rb') as file:
