@@ -472,7 +472,7 @@ void sim_log_follow(struct sim_log *log, const struct input_range *ranges, uint3
 }
 
 struct source_port sim_log_source(struct sim_log *log) {
-    return (struct source_port){log, source_next, source_rewind};
+    return (struct source_port){.self = log, .next = source_next, .rewind = source_rewind};
 }
 
 struct sink_port sim_log_sink(struct sim_log *log) {
