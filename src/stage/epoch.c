@@ -79,9 +79,60 @@ static enum status settle(struct stage *stage, const struct record *record, enum
     return publish_dead(stage, record, reason, text, err);
 }
 
+static enum status apply_to_item(struct stage *stage, const struct record *record, const struct interaction *interaction,
+                                 uint32_t item_row, struct error *err) {
+    enum dead_reason reason = DEAD_DUPLICATE;
+    enum status status = labels_apply(stage->labels, record, interaction, item_row, samples_of(stage), &reason, err);
+    return settle(stage, record, status, reason, err);
+}
+
+static enum status refuse_delisted(struct stage *stage, const struct record *record, struct error *err) {
+    return publish_dead(stage, record, DEAD_UNKNOWN_ITEM, "its item was delisted; stop showing an item before it is delisted, or list it again", err);
+}
+
+/* ---- parked interactions ---- */
+
+static enum status apply_parked(void *self, const struct record *record, struct error *err) {
+    struct stage *stage = self;
+    struct event event;
+    enum dead_reason reason;
+    stage->counts.parked--;
+    TRY(stage->codec.decode(stage->codec.self, record, &event, &reason, err));
+    const struct interaction *i = &event.as.interaction;
+    uint32_t item = model_find_item(stage->model, i->item_id);
+    if (item == NO_ROW && delisted_has(stage->delisted, i->item_id))
+        return refuse_delisted(stage, record, err);
+    if (item == NO_ROW && stage->config.parking_policy == PARKING_SET_ASIDE)
+        return publish_dead(stage, record, DEAD_UNKNOWN_ITEM, "its item was not listed within parking.ms of stream time: list items before their interactions, or use parking.policy apply", err);
+    if (item == NO_ROW)
+        TRY(model_admit_unlisted(stage->model, i->item_id, &item, err));
+    return apply_to_item(stage, record, i, item, err);
+}
+
+/* Those of the items that this epoch delisted so far, to the dead letters: one look at the parking for all of them. */
+static enum status release_delisted(struct stage *stage, struct error *err) {
+    if (!stage->parked_of_delisted)
+        return OK;
+    stage->parked_of_delisted = false;
+    return parking_release_delisted(stage->parking, stage->delisted, (struct parking_port){stage, apply_parked}, err);
+}
+
+/* Interactions whose item has been listed meanwhile (content epochs learn nothing, so here), and those that waited long enough. */
+static enum status apply_waiting(struct stage *stage, struct error *err) {
+    struct parking_port port = {stage, apply_parked};
+    TRY(parking_release_listed(stage->parking, port, err));
+    return parking_expire(stage->parking, stage_state(stage)->stream_ms, port, err);
+}
+
+/* ---- events ---- */
+
 static enum status apply_listing(struct stage *stage, const struct pending *pending, struct error *err) {
     const struct listing *l = &pending->event.as.listing;
     enum list_result result;
+    if (delisted_has(stage->delisted, l->item_id)) {
+        TRY(release_delisted(stage, err)); /* they were meant for the one that is gone */
+        delisted_forget(stage->delisted, l->item_id);
+    }
     TRY(model_list(stage->model, l->item_id, l->event_time_ms, l->vector, l->text, stage_state(stage)->epoch, &result, err));
     enum dead_reason reason = result == LIST_STALE ? DEAD_STALE : DEAD_DUPLICATE;
     enum status status = OK;
@@ -92,11 +143,17 @@ static enum status apply_listing(struct stage *stage, const struct pending *pend
     return settle(stage, &pending->record, status, reason, err);
 }
 
-static enum status apply_to_item(struct stage *stage, const struct record *record, const struct interaction *interaction,
-                                 uint32_t item_row, struct error *err) {
-    enum dead_reason reason = DEAD_DUPLICATE;
-    enum status status = labels_apply(stage->labels, record, interaction, item_row, samples_of(stage), &reason, err);
-    return settle(stage, record, status, reason, err);
+/* It holds for what has come already and waits, and for what comes soon, too. */
+static enum status apply_delisting(struct stage *stage, const struct pending *pending, struct error *err) {
+    struct bytes item_id = pending->event.as.delisted_item_id;
+    int64_t stream_ms = stage_state(stage)->stream_ms;
+    model_delist(stage->model, item_id);
+    if (delisted_full(stage->delisted))
+        TRY(release_delisted(stage, err)); /* before an id is pushed out */
+    TRY(delisted_remember(stage->delisted, item_id, stream_ms == INT64_MIN ? pending->record.timestamp_ms : stream_ms, err));
+    stage->parked_of_delisted = true;
+    note_applied(stage);
+    return OK;
 }
 
 static enum status apply_interaction(struct stage *stage, const struct pending *pending, struct error *err) {
@@ -109,6 +166,8 @@ static enum status apply_interaction(struct stage *stage, const struct pending *
     uint32_t item = model_find_item(stage->model, i->item_id);
     if (item != NO_ROW)
         return apply_to_item(stage, &pending->record, i, item, err);
+    if (delisted_has(stage->delisted, i->item_id))
+        return refuse_delisted(stage, &pending->record, err);
     enum status status = parking_add(stage->parking, &pending->record, i->item_id, stage_state(stage)->stream_ms, err);
     if (status == BAD_RECORD)
         return settle(stage, &pending->record, status, DEAD_UNKNOWN_ITEM, err);
@@ -124,37 +183,11 @@ static enum status apply_record(struct stage *stage, const struct pending *pendi
     case EVENT_LISTING:
         return apply_listing(stage, pending, err);
     case EVENT_DELISTING:
-        model_delist(stage->model, pending->event.as.delisted_item_id);
-        note_applied(stage);
-        return OK;
+        return apply_delisting(stage, pending, err);
     case EVENT_INTERACTION:
         break;
     }
     return apply_interaction(stage, pending, err);
-}
-
-/* ---- parked interactions ---- */
-
-static enum status apply_parked(void *self, const struct record *record, struct error *err) {
-    struct stage *stage = self;
-    struct event event;
-    enum dead_reason reason;
-    stage->counts.parked--;
-    TRY(stage->codec.decode(stage->codec.self, record, &event, &reason, err));
-    const struct interaction *i = &event.as.interaction;
-    uint32_t item = model_find_item(stage->model, i->item_id);
-    if (item == NO_ROW && stage->config.parking_policy == PARKING_SET_ASIDE)
-        return publish_dead(stage, record, DEAD_UNKNOWN_ITEM, "its item was not listed within parking.ms of stream time: list items before their interactions, or use parking.policy apply", err);
-    if (item == NO_ROW)
-        TRY(model_admit_unlisted(stage->model, i->item_id, &item, err));
-    return apply_to_item(stage, record, i, item, err);
-}
-
-/* Interactions whose item has been listed meanwhile (content epochs learn nothing, so here), and those that waited long enough. */
-static enum status apply_waiting(struct stage *stage, struct error *err) {
-    struct parking_port port = {stage, apply_parked};
-    TRY(parking_release_listed(stage->parking, port, err));
-    return parking_expire(stage->parking, stage_state(stage)->stream_ms, port, err);
 }
 
 /* ---- the epoch ---- */
@@ -163,6 +196,7 @@ static enum status open_epoch(struct stage *stage, struct error *err) {
     arena_reset(&stage->epoch);
     stage->range_count = stage->batch_count = stage->sample_count = 0;
     stage->counts = (struct epoch_counts){0};
+    stage->parked_of_delisted = false;
     if (!table_live(stage->state, 0)) {
         uint32_t row;
         TRY(table_insert_u64(stage->state, 0, &row, err));
@@ -175,10 +209,13 @@ static enum status open_epoch(struct stage *stage, struct error *err) {
 
 static enum status apply_epoch(struct stage *stage, enum epoch_kind kind, struct error *err) {
     struct queue *queue = &stage->queues[kind];
-    if (kind == EPOCH_CLICK)
+    if (kind == EPOCH_CLICK) {
+        delisted_expire(stage->delisted, stage_state(stage)->stream_ms);
         TRY(apply_waiting(stage, err));
+    }
     for (uint32_t i = 0; i < queue->count; i++)
         TRY(apply_record(stage, &queue->records[i], err));
+    TRY(release_delisted(stage, err));
     TRY(learn(stage, err));
     stage_edit_state(stage)->labelled += stage->counts.labelled;
     return OK;

@@ -30,7 +30,7 @@ struct parking {
     const struct model *model;
     struct table *state, *parked;
     struct deadlines deadlines; /* of all rows */
-    struct deadlines listed;    /* rows on their way out, by arrival; empty between calls */
+    struct deadlines leaving;   /* rows on their way out, by arrival; empty between calls */
 };
 
 static enum status create_tables(struct parking *parking, struct tables *set, struct error *err) {
@@ -69,7 +69,7 @@ enum status parking_create(struct parking **out, const struct stage_config *conf
                                 .model = model};
     TRY(create_tables(parking, set, err));
     TRY(deadlines_create(&parking->deadlines, "parked", parking->rows_max, arena, err));
-    TRY(deadlines_create(&parking->listed, "parked", parking->rows_max, arena, err));
+    TRY(deadlines_create(&parking->leaving, "parked", parking->rows_max, arena, err));
     *out = parking;
     return OK;
 }
@@ -174,20 +174,36 @@ static enum status hand_out(struct parking *parking, uint32_t position, struct p
     return OK;
 }
 
-enum status parking_release_listed(struct parking *parking, struct parking_port port,
-                                   struct error *err) {
-    deadlines_clear(&parking->listed);
-    for (uint32_t row = 0; row < table_end(parking->parked); row++)
-        if (table_live(parking->parked, row) &&
-            model_find_item(parking->model, item_of(row_at(parking, row))) != NO_ROW)
-            deadlines_put(&parking->listed, row, 0, table_key_u64(parking->parked, row));
+/* Hands out what was put into `leaving`. */
+static enum status hand_out_leaving(struct parking *parking, struct parking_port port,
+                                    struct error *err) {
     const struct deadline *first;
-    while ((first = deadlines_first(&parking->listed)) != NULL) {
+    while ((first = deadlines_first(&parking->leaving)) != NULL) {
         const uint32_t row = first->row;
-        deadlines_remove(&parking->listed, row);
+        deadlines_remove(&parking->leaving, row);
         TRY(hand_out(parking, row, port, err));
     }
     return OK;
+}
+
+enum status parking_release_listed(struct parking *parking, struct parking_port port,
+                                   struct error *err) {
+    deadlines_clear(&parking->leaving);
+    for (uint32_t row = 0; row < table_end(parking->parked); row++)
+        if (table_live(parking->parked, row) &&
+            model_find_item(parking->model, item_of(row_at(parking, row))) != NO_ROW)
+            deadlines_put(&parking->leaving, row, 0, table_key_u64(parking->parked, row));
+    return hand_out_leaving(parking, port, err);
+}
+
+enum status parking_release_delisted(struct parking *parking, const struct delisted *delisted,
+                                     struct parking_port port, struct error *err) {
+    deadlines_clear(&parking->leaving);
+    for (uint32_t row = 0; row < table_end(parking->parked); row++)
+        if (table_live(parking->parked, row) &&
+            delisted_has(delisted, item_of(row_at(parking, row))))
+            deadlines_put(&parking->leaving, row, 0, table_key_u64(parking->parked, row));
+    return hand_out_leaving(parking, port, err);
 }
 
 enum status parking_expire(struct parking *parking, int64_t stream_ms, struct parking_port port,

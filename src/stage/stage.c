@@ -34,6 +34,7 @@ enum status stage_create(struct stage **out, const struct stage_config *config, 
     TRY(model_create(&s->model, model, s->tables, &s->arena, err));
     TRY(labels_create(&s->labels, config, model->seed, s->model, s->tables, &s->arena, err));
     TRY(parking_create(&s->parking, config, model, s->model, s->tables, &s->arena, err));
+    TRY(delisted_create(&s->delisted, config, model, s->tables, &s->arena, err));
     TRY(collect_create(s, err));
     s->samples = arena_must(&s->arena, model->ranker.batch * sizeof *s->samples);
     s->ranges = arena_must(&s->arena, RANGES_MAX * sizeof *s->ranges);

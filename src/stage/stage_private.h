@@ -2,6 +2,7 @@
 #ifndef STAGE_STAGE_PRIVATE_H
 #define STAGE_STAGE_PRIVATE_H
 
+#include "stage/delisted.h"
 #include "stage/labels.h"
 #include "stage/parking.h"
 #include "stage/stage.h"
@@ -59,6 +60,7 @@ struct stage {
     struct model *model;
     struct labels *labels;
     struct parking *parking;
+    struct delisted *delisted;
 
     /* collecting */
     struct queue queues[2]; /* by enum epoch_kind */
@@ -77,6 +79,7 @@ struct stage {
     uint32_t *batches;
     uint32_t batch_count, batch_max;
     struct epoch_counts counts;
+    bool parked_of_delisted; /* parked records of items that this epoch delisted may still be there */
     uint64_t config_hash;
     struct manifest manifest;
 };

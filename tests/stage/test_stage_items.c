@@ -236,13 +236,15 @@ static void assert_published(const char *item, bool gone) {
     }
 }
 
-/* No output topic has a living row with the item's id, in whatever table. */
+/* No output topic has a living row with the item's id, in whatever table but the one that remembers
+ * that it was delisted. */
 static void assert_erased(const char *item) {
     for (enum topic topic = TOPIC_SEMANTIC_IDS; topic <= TOPIC_CODEBOOKS; topic++)
         for (uint32_t t = 0; t < tables_count(stage_tables(run.stage)); t++) {
             struct row_output row;
             const char *table = table_spec(tables_at(stage_tables(run.stage), t))->name;
-            ck_assert_msg(!newest_row(topic, table, item, &row) || row.value.data == NULL,
+            ck_assert_msg(!newest_row(topic, table, item, &row) || row.value.data == NULL ||
+                              strcmp(table, "delisted") == 0,
                           "%s still has a row of %s", topic_name(topic), table);
         }
 }
@@ -302,6 +304,151 @@ START_TEST(a_relisted_item_begins_anew) {
         const struct item_handle *handle = (const struct item_handle *)(ann + 1) + h;
         ck_assert(handle->position != row || !model_item_alive(stage_model(run.stage), *handle));
     }
+}
+END_TEST
+
+/* ---- interactions around a delisting ---- */
+
+#define DAY_MS (86400 * (int64_t)SECOND_MS)
+
+static bool remembered(const char *item) {
+    return table_find(table_of(&run, "delisted"), bytes_text(item)) != NO_ROW;
+}
+
+static void assert_balanced(void) {
+    struct stage_totals totals = totals_of(&run);
+    int64_t parked = 0;
+    for (uint64_t epoch = 1; epoch <= epochs_of(&run); epoch++)
+        parked += manifest_of(epoch).counts.parked;
+    ck_assert_int_eq(parked, (int64_t)totals.parked);
+    ck_assert_uint_eq(totals.events, totals.applied + totals.parked + totals.dead_letters);
+}
+
+/* The dead letters, in the order of their partition, are these inputs; each tells of a delisting. */
+static void assert_refused(const uint32_t *refused, uint32_t count) {
+    uint32_t found = 0;
+    for (int32_t p = 0; p < SIM_PARTITIONS; p++)
+        for (int64_t offset = 0; offset < sim_log_end(run.log, TOPIC_DEAD_LETTER, p); offset++) {
+            const struct sim_record *dead = sim_log_at(run.log, TOPIC_DEAD_LETTER, p, offset);
+            ck_assert_uint_lt(found, count);
+            ck_assert(bytes_equal(dead->value, inputs.records[refused[found++]].value));
+            for (uint32_t h = 0; h < dead->header_count; h++)
+                if (bytes_equal(dead->headers[h].key, bytes_text("error")))
+                    ck_assert_ptr_nonnull(memmem(dead->headers[h].value.data,
+                                                 dead->headers[h].value.len, "delisted", 8));
+        }
+    ck_assert_uint_eq(found, count);
+    ck_assert_uint_eq(totals_of(&run).dead_by_reason[DEAD_UNKNOWN_ITEM], count);
+    ck_assert_uint_eq(totals_of(&run).dead_letters, count);
+}
+
+/* The tombstone overtakes the clicks that gather: those before and those after it are refused, and
+ * no time brings the item back. */
+START_TEST(clicks_around_a_delisting_are_refused) {
+    uint32_t refused[2];
+    small.stage.parking_ms = 20 * SECOND_MS;
+    list_many(LISTED_FIRST);
+    refused[0] = interact(item_name(3), 10 * SECOND_MS);
+    market_delisting(&market, item_name(3), 11 * SECOND_MS);
+    refused[1] = interact(item_name(3), 12 * SECOND_MS);
+    interact_many(190, 3, 100 * SECOND_MS);
+    run_to_end(&run);
+    ck_assert_uint_eq(item_row(item_name(3)), NO_ROW);
+    ck_assert_uint_eq(totals_of(&run).parked, 0);
+    ck_assert(remembered(item_name(3)));
+    assert_refused(refused, 2);
+    assert_erased(item_name(3));
+    assert_balanced();
+}
+END_TEST
+
+/* Whether it had a row or not: what waits for it goes in the tombstone's epoch. */
+START_TEST(a_delisting_empties_the_parking_of_its_item) {
+    uint32_t refused[3];
+    bool relisted = _i == 1;
+    list_many(LISTED_FIRST);
+    refused[0] = interact("never", 10 * SECOND_MS);
+    uint32_t other = interact("other", 11 * SECOND_MS);
+    refused[1] = interact("never", 12 * SECOND_MS);
+    refused[2] = interact("never", 13 * SECOND_MS);
+    interact_many(60, LISTED_FIRST, 14 * SECOND_MS); /* the epoch in which they are parked */
+    interact_many(10, LISTED_FIRST, 80 * SECOND_MS);
+    uint32_t tombstone = market_delisting(&market, "never", 90 * SECOND_MS);
+    if (relisted) /* in the same epoch */
+        market_listing(&market, "never", 91 * SECOND_MS, 5);
+    interact_many(64, LISTED_FIRST, 92 * SECOND_MS);
+    run_to_end(&run);
+    ck_assert_int_eq(manifest_of(epoch_of(other, EPOCH_CLICK)).counts.parked, 4);
+    struct manifest manifest = manifest_of(epoch_of(tombstone, EPOCH_CONTENT));
+    ck_assert_int_eq(manifest.counts.parked, -3);
+    ck_assert_uint_eq(manifest.counts.dead_letters, 3);
+    ck_assert(remembered("never") == !relisted);
+    assert_refused(refused, 3);
+    if (!relisted)
+        assert_erased("never");
+    else
+        ck_assert_uint_eq(
+            ((const struct item_row *)table_value(table_of(&run, "items"), item_row("never")))
+                ->exposures,
+            0);
+    assert_balanced();
+}
+END_TEST
+
+/* A new listing holds from then on, also for clicks that gathered across both. */
+START_TEST(a_relisted_item_takes_clicks_at_once) {
+    list_many(LISTED_FIRST);
+    interact_many(64, 3, 10 * SECOND_MS);
+    market_delisting(&market, item_name(3), 80 * SECOND_MS);
+    interact(item_name(1), 81 * SECOND_MS);
+    market_listing(&market, item_name(3), 82 * SECOND_MS, 5);
+    interact(item_name(3), 83 * SECOND_MS);
+    run_to_end(&run);
+    ck_assert(!remembered(item_name(3)));
+    ck_assert_uint_eq(totals_of(&run).dead_letters, 0);
+    const struct item_row *item = table_value(table_of(&run, "items"), item_row(item_name(3)));
+    ck_assert_uint_eq(item->exposures, 1);
+    assert_balanced();
+}
+END_TEST
+
+/* After a day, or the parking time if that is longer, it is an id like any other. Before the first
+ * interaction the tombstone's own time counts. */
+START_TEST(a_delisting_is_forgotten_in_time) {
+    int64_t span_ms = _i == 0 ? DAY_MS : 3 * DAY_MS, delisted_ms = 50 * SECOND_MS;
+    small.stage.parking_ms = _i == 0 ? 20 * SECOND_MS : span_ms;
+    list_many(LISTED_FIRST);
+    market_delisting(&market, item_name(3), delisted_ms);
+    interact_many(63, 3, 60 * SECOND_MS);
+    interact(item_name(1), delisted_ms + span_ms);     /* not yet passed: */
+    uint32_t refused = interact(item_name(3), delisted_ms + span_ms);
+    interact_many(62, 3, 61 * SECOND_MS);
+    interact(item_name(1), delisted_ms + span_ms + 1); /* the next epoch forgets it */
+    interact(item_name(3), delisted_ms + span_ms + 2);
+    run_to_end(&run);
+    ck_assert(!remembered(item_name(3)));
+    ck_assert_uint_eq(totals_of(&run).parked, 1);
+    assert_refused(&refused, 1);
+    assert_balanced();
+}
+END_TEST
+
+/* Of as many as there may be items the first by (time, id) goes, with what still waits for it. */
+START_TEST(full_memory_of_delistings_forgets_the_first) {
+    static const char *const items[] = {"c", "b", "a", "d", "e"};
+    small.model.items_max = 3;
+    small.model.train_listings = 100;
+    market_listing(&market, "x", SECOND_MS, 1);
+    uint32_t refused = interact("b", 2 * SECOND_MS);
+    for (uint32_t i = 0; i < 63; i++)
+        interact("x", (3 + i) * SECOND_MS);
+    for (uint32_t i = 0; i < 5; i++)
+        market_delisting(&market, items[i], 100 * SECOND_MS);
+    run_to_end(&run);
+    ck_assert(!remembered("a") && !remembered("b"));
+    ck_assert(remembered("c") && remembered("d") && remembered("e"));
+    assert_refused(&refused, 1);
+    assert_balanced();
 }
 END_TEST
 
@@ -415,6 +562,11 @@ int main(void) {
     add_case(suite, "new content", new_content_is_encoded_again, 1);
     add_case(suite, "delisting", a_delisted_item_is_gone_everywhere, 3);
     add_case(suite, "relisting", a_relisted_item_begins_anew, 2);
+    add_case(suite, "around", clicks_around_a_delisting_are_refused, 1);
+    add_case(suite, "parked, delisted", a_delisting_empties_the_parking_of_its_item, 2);
+    add_case(suite, "at once", a_relisted_item_takes_clicks_at_once, 1);
+    add_case(suite, "forgotten", a_delisting_is_forgotten_in_time, 2);
+    add_case(suite, "full memory", full_memory_of_delistings_forgets_the_first, 1);
     add_case(suite, "parked", a_parked_interaction_is_applied_after_its_listing, 1);
     add_case(suite, "parking time", parking_time_over_is_settled_by_policy, 2);
     add_case(suite, "unlisted", an_unlisted_item_is_onboarded_by_its_listing, 1);
