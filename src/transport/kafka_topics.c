@@ -9,7 +9,6 @@
 
 #include "base/poison.h"
 
-#define DAY_MS "86400000"
 #define SETTINGS_MAX 8
 
 struct topic_setting {
@@ -23,11 +22,14 @@ static const struct topic_setting compacted[SETTINGS_MAX] = {
     {"segment.bytes", "134217728"},      {"min.cleanable.dirty.ratio", "0.3"},
     {"delete.retention.ms", "604800000"}, {"max.message.bytes", "4194304"},
 };
-/* Manifests and dead letters: 30 days. */
+/* Manifests and dead letters: 30 days. Segments are closed by size alone: records have the inputs' time and commit markers the
+ * broker's, so where old inputs are caught up with, segment.ms would close a segment of old records at the first marker, and
+ * retention would delete it at once. */
 static const struct topic_setting dated[SETTINGS_MAX] = {
     {"cleanup.policy", "delete"},
     {"retention.ms", "2592000000"},
-    {"segment.ms", DAY_MS},
+    {"segment.ms", "3153600000000"}, /* a hundred years */
+    {"segment.bytes", "67108864"},
     {"max.message.bytes", "4194304"},
 };
 static const struct topic_setting plain[SETTINGS_MAX] = {{NULL, NULL}};

@@ -102,6 +102,7 @@ START_TEST(nothing_is_lost_or_twice) {
         }
         ck_assert_msg(status == RETRY || status == ABORT_EPOCH, "epoch %llu: %s: %s",
                       (unsigned long long)epoch, status_name(status), err.text);
+        log_info("test.failed", "epoch=%llu status=%s text=\"%s\"", (unsigned long long)epoch, status_name(status), err.text);
         aborted += status == ABORT_EPOCH;
         retried += status == RETRY;
         ck_assert_int_eq(sink.abort(sink.self, &err), OK);
