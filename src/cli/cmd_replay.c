@@ -14,11 +14,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define ASSIGNMENTS_MAX 64
-
 struct arguments {
     const char *config, *from, *to;
-    const char *assignments[ASSIGNMENTS_MAX];
+    const char *assignments[SETTINGS_ASSIGNMENTS_MAX];
     int assignment_count;
     bool resume, verify, json;
 };
@@ -60,8 +58,8 @@ static error_t parse(int key, char *value, struct argp_state *state) {
         a->json = true;
         return 0;
     case OPTION_SET:
-        if (a->assignment_count == ASSIGNMENTS_MAX)
-            argp_error(state, "more than %d --set", ASSIGNMENTS_MAX);
+        if (a->assignment_count == SETTINGS_ASSIGNMENTS_MAX)
+            argp_error(state, "more than %d --set", SETTINGS_ASSIGNMENTS_MAX);
         else
             a->assignments[a->assignment_count++] = value;
         return 0;
@@ -84,19 +82,6 @@ static void ask_stop(int number) {
     if (stop_asked)
         _exit(128 + number);
     stop_asked = 1;
-}
-
-static void print_problem(void *self, const char *text) {
-    (void)self;
-    fprintf(stderr, "%s\n", text);
-}
-
-static enum status read_settings(const struct arguments *a, struct settings *out, struct error *err) {
-    settings_default(out);
-    TRY(settings_read(out, a->config, print_problem, NULL, err));
-    for (int i = 0; i < a->assignment_count; i++)
-        TRY(settings_set(out, a->assignments[i], err));
-    return OK;
 }
 
 static void show_progress(struct session *session, struct progress *progress) {
@@ -193,7 +178,7 @@ static enum status adopt_config(struct session *session, const char *outputs, st
     log_warn("verify.config", "text=\"the outputs were made with other settings than -c and --set give; verifying with theirs\"");
     struct settings theirs;
     settings_default(&theirs);
-    TRY(settings_decode(&theirs, bytes_text(text), outputs, print_problem, NULL, err));
+    TRY(settings_decode(&theirs, bytes_text(text), outputs, command_problem, NULL, err));
     theirs.items_max = session->settings.items_max; /* not in the text: they change no byte */
     theirs.users_max = session->settings.users_max;
     session->settings = theirs;
@@ -233,7 +218,7 @@ int cmd_replay(int argc, char **argv) {
         return command_usage(argv, "--resume and --verify exclude each other");
     signal(SIGINT, ask_stop);
     signal(SIGTERM, ask_stop);
-    enum status status = read_settings(&a, &settings, &err);
+    enum status status = settings_from(&settings, a.config, a.assignments, a.assignment_count, command_problem, NULL, &err);
     if (status == OK)
         status = session_open(&session, &settings, a.from, a.to, &err);
     if (status == OK) {

@@ -54,3 +54,8 @@ int command_fail(const struct error *err) {
     fprintf(stderr, "coldstream: %s\n", err->text);
     return err->exit_code ? err->exit_code : EX_SOFTWARE;
 }
+
+void command_problem(void *self, const char *text) {
+    (void)self;
+    fprintf(stderr, "%s\n", text);
+}

@@ -12,6 +12,7 @@ int cmd_check(int argc, char **argv);
 int cmd_generate(int argc, char **argv);
 int cmd_import(int argc, char **argv);
 int cmd_replay(int argc, char **argv);
+int cmd_run(int argc, char **argv);
 
 /* "0.1.0 (commit)": goes into --version and into every manifest. */
 extern const char *const program_version;
@@ -32,6 +33,9 @@ int command_usage(char **argv, const char *format, ...) __attribute__((format(pr
 /* An option's whole number. False: argp_error() has told what is possible. */
 bool command_number(const struct argp_state *state, const char *option, const char *text,
                     uint64_t min, uint64_t max, uint64_t *out);
+
+/* A settings_report: one problem of a configuration, a line to stderr. */
+void command_problem(void *self, const char *text);
 
 /* "coldstream: text" to stderr; returns err->exit_code. */
 int command_fail(const struct error *err);

@@ -18,6 +18,7 @@ static const struct command commands[] = {
     {"generate", cmd_generate, "a synthetic marketplace with known structure, as recorded topics"},
     {"import", cmd_import, "a public data set -> recorded topics"},
     {"replay", cmd_replay, "the stage on recorded topics; no broker"},
+    {"run", cmd_run, "the stage on Kafka"},
     {"check", cmd_check, "every error in a configuration file, with line and column"},
 };
 static const uint32_t command_count = (uint32_t)(sizeof commands / sizeof commands[0]);
@@ -89,7 +90,7 @@ static int dispatch(int argc, char **argv) {
 }
 
 static bool computes(int argc, char **argv) {
-    return argc > 1 && strcmp(argv[1], "replay") == 0;
+    return argc > 1 && (strcmp(argv[1], "replay") == 0 || strcmp(argv[1], "run") == 0);
 }
 
 int main(int argc, char **argv) {

@@ -22,6 +22,8 @@ _Static_assert(sizeof(enum variant) == 4 && sizeof(enum encoder) == 4 &&
     { path, type, AT(field), 1, min, max, step, preset, unit, NULL, doc }
 #define LIST(path, field, count, min, max, preset, unit, doc)                                      \
     { path, PROPERTY_U32, AT(field), count, min, max, 0, preset, unit, NULL, doc }
+#define WORDS(path, field, min, max, preset, doc)                                                  \
+    { path, PROPERTY_WORDS, AT(field), 1, min, max, 0, preset, "", NULL, doc }
 #define NAME(path, field, names, preset, doc)                                                      \
     { path, PROPERTY_NAME, AT(field), 1, 0, 0, 0, preset, "", names, doc }
 
@@ -146,6 +148,21 @@ const struct property properties[] = {
            "Of each output topic, except `epochs`, which has one."),
     NAME("output.compression", output_compression, compression_names, "none",
          "Of the output files' blocks."),
+
+    WORDS("kafka.brokers", kafka_brokers, 0, 159, "\"\"",
+          "Bootstrap servers, host:port with commas between. Only `run` needs them."),
+    WORDS("kafka.prefix", kafka_prefix, 0, 63, "\"\"",
+          "Of all topics: with shop. the inputs are shop.interactions and shop.item-content."),
+    WORDS("kafka.application", kafka_application, 1, 63, "\"coldstream\"",
+          "Group and transactional id. Instances of one stage share it; one of them leads."),
+    NUMBER("kafka.linger_ms", PROPERTY_U32, linger_ms, 1, 600000, "500", "ms",
+           "A click epoch closes when its first interaction has waited so long, full or not. "
+           "Listings never wait."),
+    NUMBER("kafka.session_timeout_ms", PROPERTY_U32, session_timeout_ms, 1000, 300000, "6000", "ms",
+           "A leader that was killed is replaced after this."),
+    NUMBER("kafka.transaction_timeout_ms", PROPERTY_U32, transaction_timeout_ms, 1000, 900000, "15000", "ms",
+           "The broker aborts the transaction of an instance that is gone after this; readers wait "
+           "for it meanwhile."),
 
     NUMBER("snapshot.epochs", PROPERTY_U32, snapshot_epochs, 0, 1000000, "256", "epochs",
            "A local snapshot every so many epochs makes a resume quicker; the topics alone are "

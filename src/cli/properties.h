@@ -11,7 +11,8 @@ enum property_type {
     PROPERTY_U32,
     PROPERTY_F32, /* decimal numbers ... */
     PROPERTY_F64,
-    PROPERTY_NAME /* one of `names`, kept as its index in an enum or uint32_t */
+    PROPERTY_NAME, /* one of `names`, kept as its index in an enum or uint32_t */
+    PROPERTY_WORDS /* a text of at most `max` bytes, printable ASCII without quotes; char [max + 1] */
 };
 
 struct property {

@@ -34,7 +34,8 @@ const char *property_nearest(const char *path) {
 static void *value_at(const struct property *property, uint32_t index,
                       const struct settings *settings) {
     static const size_t sizes[] = {[PROPERTY_U64] = 8, [PROPERTY_I64] = 8, [PROPERTY_U32] = 4,
-                                   [PROPERTY_F32] = 4, [PROPERTY_F64] = 8, [PROPERTY_NAME] = 4};
+                                   [PROPERTY_F32] = 4, [PROPERTY_F64] = 8, [PROPERTY_NAME] = 4,
+                                   [PROPERTY_WORDS] = 1};
     ASSERT(index < property->count);
     return (char *)(uintptr_t)settings + property->offset + index * sizes[property->type];
 }
@@ -97,6 +98,28 @@ static enum status parse_name(const struct property *property, const char *text,
                 nearest ? "?" : "");
 }
 
+/* Printable ASCII without quotes and backslashes: it can stand between double quotes in YAML and JSON as it is. Quotes around
+ * it, as settings_text() writes them, are taken off. */
+static enum status parse_words(const struct property *property, const char *text, char *out,
+                               struct error *err) {
+    size_t len = strlen(text);
+    if (len >= 2 && text[0] == '"' && text[len - 1] == '"') {
+        text++;
+        len -= 2;
+    }
+    if (len > (size_t)property->max || len < (size_t)property->min)
+        return FAIL(err, FATAL, EX_CONFIG, "%s: a text of %.0f to %.0f characters is possible, this has %zu",
+                    property->path, property->min, property->max, len);
+    for (size_t i = 0; i < len; i++)
+        if (text[i] < 0x20 || text[i] > 0x7E || text[i] == '"' || text[i] == '\\')
+            return FAIL(err, FATAL, EX_CONFIG,
+                        "%s: character %zu is not possible here; printable ASCII without quotes and backslashes is",
+                        property->path, i + 1);
+    memcpy(out, text, len);
+    out[len] = '\0';
+    return OK;
+}
+
 enum status property_parse(const struct property *property, uint32_t index, const char *text,
                            struct settings *settings, struct error *err) {
     void *at = value_at(property, index, settings);
@@ -121,6 +144,8 @@ enum status property_parse(const struct property *property, uint32_t index, cons
         return parse_decimal(property, text, at, err);
     case PROPERTY_NAME:
         return parse_name(property, text, at, err);
+    case PROPERTY_WORDS:
+        return parse_words(property, text, at, err);
     }
     ASSERT(false && "property type");
     return FATAL;
@@ -165,6 +190,8 @@ static int format_one(const struct property *property, uint32_t index,
         return format_decimal(*(const double *)at, false, out, size);
     case PROPERTY_NAME:
         return snprintf(out, size, "%s", property->names[*(const uint32_t *)at]);
+    case PROPERTY_WORDS:
+        return snprintf(out, size, "\"%s\"", (const char *)at);
     }
     ASSERT(false && "property type");
     return 0;

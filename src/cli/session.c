@@ -121,7 +121,7 @@ static enum status fit_train_listings(struct session *s, struct error *err) {
     return OK;
 }
 
-/* Snapshots, progress and how many rows may be change no byte of the outputs, and may change with --resume: the text has
+/* Snapshots, progress and how many rows may be, and where the brokers are, change no byte of the outputs, and may change with --resume: the text has
  * them at their defaults. */
 static void lasting_text(struct session *s) {
     struct settings preset, lasting = s->settings;
@@ -130,6 +130,7 @@ static void lasting_text(struct session *s) {
     lasting.progress_s = preset.progress_s;
     lasting.items_max = preset.items_max;
     lasting.users_max = preset.users_max;
+    memcpy(lasting.kafka_brokers, preset.kafka_brokers, sizeof lasting.kafka_brokers);
     settings_text(&lasting, s->config_text, sizeof s->config_text);
 }
 

@@ -14,6 +14,7 @@ static const char *const section_docs[][2] = {
     {"evaluation", "Every labelled event is scored before it is learned from"},
     {"limits", "Sizes known at start"},
     {"output", "The topics written"},
+    {"kafka", "Where `run` finds and leaves its topics"},
     {"snapshot", "Restart"},
     {"progress", "What is shown while it runs"},
 };
@@ -103,6 +104,15 @@ enum status settings_read(struct settings *out, const char *path, settings_repor
     return status;
 }
 
+enum status settings_from(struct settings *out, const char *path, const char *const *assignments,
+                          int count, settings_report report, void *self, struct error *err) {
+    settings_default(out);
+    TRY(settings_read(out, path, report, self, err));
+    for (int i = 0; i < count; i++)
+        TRY(settings_set(out, assignments[i], err));
+    return OK;
+}
+
 size_t settings_text(const struct settings *settings, char *out, size_t size) {
     char section[PROPERTY_TEXT_BYTES], last[PROPERTY_TEXT_BYTES] = "", value[PROPERTY_TEXT_BYTES];
     size_t used = 0;
@@ -126,6 +136,10 @@ static void describe_values(const struct property *property, char *out, size_t s
         for (uint32_t i = 0; property->names[i] != NULL; i++)
             used += (size_t)snprintf(out + used, size - used, "%s`%s`", i ? ", " : "",
                                      property->names[i]);
+        return;
+    }
+    if (property->type == PROPERTY_WORDS) {
+        snprintf(out, size, "a text of %.0f to %.0f characters", property->min, property->max);
         return;
     }
     if (property->count > 1)

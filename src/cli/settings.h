@@ -24,6 +24,8 @@ struct settings {
     uint32_t items_max, users_max, id_bytes_max; /* limits.* */
     uint32_t output_partitions;  /* of each output topic */
     uint32_t output_compression; /* none | deflate */
+    char kafka_brokers[160], kafka_prefix[64], kafka_application[64]; /* kafka.*: for `run` */
+    uint32_t linger_ms, session_timeout_ms, transaction_timeout_ms;
     uint32_t snapshot_epochs;    /* a local snapshot every so many epochs; 0: none */
     double progress_s;           /* a line per so many seconds when stderr is no terminal */
 };
@@ -36,6 +38,10 @@ typedef void (*settings_report)(void *self, const char *text);
 enum status settings_read(struct settings *out, const char *path, settings_report report, void *self, struct error *err);
 enum status settings_decode(struct settings *out, struct bytes yaml, const char *name, settings_report report, void *self,
                             struct error *err); /* from memory: fuzzing, manifests */
+/* Defaults, then the file, then assignments as after --set. */
+#define SETTINGS_ASSIGNMENTS_MAX 64
+enum status settings_from(struct settings *out, const char *path, const char *const *assignments, int count, settings_report report,
+                          void *self, struct error *err);
 /* "key=value" as after --set. */
 enum status settings_set(struct settings *out, const char *assignment, struct error *err);
 /* The effective configuration as YAML text that settings_decode reads back to the same; returns its length, at most size - 1. */

@@ -102,11 +102,11 @@ static void read_scalar(struct reader *reader, const struct property *property, 
     }
     scalar_text(event, text);
     bool quoted = !event->data.scalar.plain_implicit;
-    if (event->data.scalar.length == 0)
+    if (event->data.scalar.length == 0 && !(quoted && property->type == PROPERTY_WORDS))
         complain(reader, event->start_mark,
                  "%s: has no value; give it one, such as %s, or take the line out", property->path,
                  property->preset);
-    else if (quoted && property->type != PROPERTY_NAME)
+    else if (quoted && property->type != PROPERTY_NAME && property->type != PROPERTY_WORDS)
         complain(reader, event->start_mark,
                  "%s: `%s' is a text; write the number without quotes and tags", property->path,
                  text);
