@@ -79,13 +79,6 @@ static enum status settle(struct stage *stage, const struct record *record, enum
     return publish_dead(stage, record, reason, text, err);
 }
 
-static enum status apply_to_item(struct stage *stage, const struct record *record, const struct interaction *interaction,
-                                 uint32_t item_row, struct error *err) {
-    enum dead_reason reason = DEAD_DUPLICATE;
-    enum status status = labels_apply(stage->labels, record, interaction, item_row, samples_of(stage), &reason, err);
-    return settle(stage, record, status, reason, err);
-}
-
 static enum status refuse_delisted(struct stage *stage, const struct record *record, struct error *err) {
     return publish_dead(stage, record, DEAD_UNKNOWN_ITEM, "its item was delisted; stop showing an item before it is delisted, or list it again", err);
 }
@@ -97,7 +90,9 @@ static enum status apply_parked(void *self, const struct record *record, struct 
     struct event event;
     enum dead_reason reason;
     stage->counts.parked--;
-    TRY(stage->codec.decode(stage->codec.self, record, &event, &reason, err));
+    enum status status = stage->codec.decode(stage->codec.self, record, &event, &reason, err);
+    if (status != OK)
+        return settle(stage, record, status, reason, err);
     const struct interaction *i = &event.as.interaction;
     uint32_t item = model_find_item(stage->model, i->item_id);
     if (item == NO_ROW && delisted_has(stage->delisted, i->item_id))
@@ -106,7 +101,8 @@ static enum status apply_parked(void *self, const struct record *record, struct 
         return publish_dead(stage, record, DEAD_UNKNOWN_ITEM, "its item was not listed within parking.ms of stream time: list items before their interactions, or use parking.policy apply", err);
     if (item == NO_ROW)
         TRY(model_admit_unlisted(stage->model, i->item_id, &item, err));
-    return apply_to_item(stage, record, i, item, err);
+    status = labels_apply_released(stage->labels, record, i, item, samples_of(stage), &reason, err);
+    return settle(stage, record, status, reason, err);
 }
 
 /* Those of the items that this epoch delisted so far, to the dead letters: one look at the parking for all of them. */
@@ -117,11 +113,16 @@ static enum status release_delisted(struct stage *stage, struct error *err) {
     return parking_release_delisted(stage->parking, stage->delisted, (struct parking_port){stage, apply_parked}, err);
 }
 
-/* Interactions whose item has been listed meanwhile (content epochs learn nothing, so here), and those that waited long enough. */
+/* Interactions whose item has been listed meanwhile (content epochs learn nothing, so here), and those that waited long enough.
+ * With an item that these bring in come the rest of its interactions: a click must not be later than its impression. */
 static enum status apply_waiting(struct stage *stage, struct error *err) {
     struct parking_port port = {stage, apply_parked};
     TRY(parking_release_listed(stage->parking, port, err));
-    return parking_expire(stage->parking, stage_state(stage)->stream_ms, port, err);
+    uint32_t waiting = parking_count(stage->parking);
+    TRY(parking_expire(stage->parking, stage_state(stage)->stream_ms, port, err));
+    if (stage->config.parking_policy == PARKING_SET_ASIDE || parking_count(stage->parking) == waiting)
+        return OK;
+    return parking_release_listed(stage->parking, port, err);
 }
 
 /* ---- events ---- */
@@ -156,6 +157,13 @@ static enum status apply_delisting(struct stage *stage, const struct pending *pe
     return OK;
 }
 
+static enum status apply_to_item(struct stage *stage, const struct pending *pending, uint32_t item_row, struct error *err) {
+    enum dead_reason reason = DEAD_DUPLICATE;
+    enum status status = labels_apply(stage->labels, &pending->record, &pending->event.as.interaction, item_row,
+                                      samples_of(stage), &reason, err);
+    return settle(stage, &pending->record, status, reason, err);
+}
+
 static enum status apply_interaction(struct stage *stage, const struct pending *pending, struct error *err) {
     const struct interaction *i = &pending->event.as.interaction;
     /* No further than the log's own time: one clock that runs ahead must not make everybody else's events late. */
@@ -165,7 +173,7 @@ static enum status apply_interaction(struct stage *stage, const struct pending *
     TRY(labels_advance(stage->labels, &pending->record, come_ms, samples_of(stage), err));
     uint32_t item = model_find_item(stage->model, i->item_id);
     if (item != NO_ROW)
-        return apply_to_item(stage, &pending->record, i, item, err);
+        return apply_to_item(stage, pending, item, err);
     if (delisted_has(stage->delisted, i->item_id))
         return refuse_delisted(stage, &pending->record, err);
     enum status status = parking_add(stage->parking, &pending->record, i->item_id, stage_state(stage)->stream_ms, err);

@@ -79,19 +79,19 @@ struct identity labels_identity(const struct labels *labels,
 }
 
 static struct verdict judge(const struct labels *labels, const struct identity *identity,
-                            const struct interaction *interaction) {
+                            const struct interaction *interaction, bool released) {
     if (repeats_has(labels, identity, interaction))
         return (struct verdict){.kind = VERDICT_REPEATED, .row = NO_ROW};
     if (interaction->has_label)
         return (struct verdict){.kind = VERDICT_GIVEN, .row = NO_ROW};
     if (interaction->action != ACTION_IMPRESSION && labels_state(labels)->totals.impressions == 0)
         return (struct verdict){.kind = VERDICT_SAMPLED, .row = NO_ROW};
-    return join_judge(labels, identity, interaction);
+    return join_judge(labels, identity, interaction, released);
 }
 
 uint32_t labels_expected(const struct labels *labels, const struct interaction *interaction) {
     const struct identity identity = labels_identity(labels, interaction);
-    const struct verdict verdict = judge(labels, &identity, interaction);
+    const struct verdict verdict = judge(labels, &identity, interaction, false);
     switch (verdict.kind) {
     case VERDICT_GIVEN:
         return 1;
@@ -147,11 +147,11 @@ static enum status apply_labelled(struct labels *labels, struct verdict verdict,
     return sample_apply(labels, record, &sample, samples, err);
 }
 
-enum status labels_apply(struct labels *labels, const struct record *record,
-                         const struct interaction *interaction, uint32_t item_row,
+static enum status apply(struct labels *labels, const struct record *record,
+                         const struct interaction *interaction, uint32_t item_row, bool released,
                          struct sample_port samples, enum dead_reason *reason, struct error *err) {
     const struct identity identity = labels_identity(labels, interaction);
-    const struct verdict verdict = judge(labels, &identity, interaction);
+    const struct verdict verdict = judge(labels, &identity, interaction, released);
     if (verdict.kind == VERDICT_REPEATED)
         return refuse_repeat(verdict, reason, err);
     if (verdict.kind == VERDICT_LATE)
@@ -160,6 +160,19 @@ enum status labels_apply(struct labels *labels, const struct record *record,
     if (verdict.kind == VERDICT_GIVEN || verdict.kind == VERDICT_SAMPLED)
         return apply_labelled(labels, verdict, record, interaction, item_row, samples, err);
     return join_apply(labels, verdict, &identity, interaction, item_row, samples, err);
+}
+
+enum status labels_apply(struct labels *labels, const struct record *record,
+                         const struct interaction *interaction, uint32_t item_row,
+                         struct sample_port samples, enum dead_reason *reason, struct error *err) {
+    return apply(labels, record, interaction, item_row, false, samples, reason, err);
+}
+
+enum status labels_apply_released(struct labels *labels, const struct record *record,
+                                  const struct interaction *interaction, uint32_t item_row,
+                                  struct sample_port samples, enum dead_reason *reason,
+                                  struct error *err) {
+    return apply(labels, record, interaction, item_row, true, samples, reason, err);
 }
 
 enum status labels_advance(struct labels *labels, const struct record *record,

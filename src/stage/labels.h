@@ -21,7 +21,8 @@
  *     impression has come by then it gives no sample and is counted as unmatched, like the right
  *     side of their left join. It is no positive sample by itself: its share of negatives is lost
  *     with its impression, so it would only tilt the calibration.
- *   - An impression behind the watermark is late (DEAD_LATE): its clicks may have been dropped.
+ *   - An impression behind the watermark is late (DEAD_LATE): its clicks may have been dropped. One
+ *     that waited for its item is not (labels_apply_released): its clicks waited with it.
  *   - A click behind the watermark joins as long as its impression waits (as in Kafka Streams the
  *     window is what closes), else it is late (DEAD_LATE).
  *   - A further click on an impression that has its sample does nothing; it is no dead letter.
@@ -74,6 +75,15 @@ uint32_t labels_expected(const struct labels *labels, const struct interaction *
 enum status labels_apply(struct labels *labels, const struct record *record,
                          const struct interaction *interaction, uint32_t item_row,
                          struct sample_port samples, enum dead_reason *reason, struct error *err);
+
+/* The same for an interaction that waited for its item while the watermark went on. An impression
+ * is not late then: it waits, even when its window has passed, until labels_advance moves the
+ * watermark next, so that its clicks, which waited with it and come after it, join it. A click
+ * behind the watermark whose impression does not wait is late as ever. */
+enum status labels_apply_released(struct labels *labels, const struct record *record,
+                                  const struct interaction *interaction, uint32_t item_row,
+                                  struct sample_port samples, enum dead_reason *reason,
+                                  struct error *err);
 
 /* Advances event time for the record's partition, then emits the impressions whose window the
  * watermark has passed, in order of (deadline, arrival). Call for every interaction that

@@ -75,10 +75,10 @@ static uint32_t find(const struct labels *labels, const struct identity *identit
 /* ---- what an interaction means ---- */
 
 static struct verdict judge_impression(const struct labels *labels, const struct identity *identity,
-                                       int64_t event_ms) {
+                                       int64_t event_ms, bool released) {
     const int64_t window_ms = labels->config.join_window_ms;
     const int64_t bucket = bucket_of(labels, event_ms);
-    if (event_ms < labels_watermark(labels))
+    if (!released && event_ms < labels_watermark(labels))
         return (struct verdict){.kind = VERDICT_LATE, .row = NO_ROW};
     for (int64_t near = bucket - 1; near <= bucket + 1; near++) {
         const uint32_t row = find(labels, identity, JOIN_IMPRESSION, near);
@@ -117,9 +117,9 @@ static struct verdict judge_click(const struct labels *labels, const struct iden
 }
 
 struct verdict join_judge(const struct labels *labels, const struct identity *identity,
-                          const struct interaction *interaction) {
+                          const struct interaction *interaction, bool released) {
     if (interaction->action == ACTION_IMPRESSION)
-        return judge_impression(labels, identity, interaction->event_time_ms);
+        return judge_impression(labels, identity, interaction->event_time_ms, released);
     return judge_click(labels, identity, interaction->event_time_ms);
 }
 

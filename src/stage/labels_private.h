@@ -81,8 +81,9 @@ struct identity labels_identity(const struct labels *labels, const struct intera
 enum status join_create(struct labels *labels, struct tables *set, struct arena *arena,
                         struct error *err);
 void join_refresh(struct labels *labels);
+/* released: an impression behind the watermark is not late. */
 struct verdict join_judge(const struct labels *labels, const struct identity *identity,
-                          const struct interaction *interaction);
+                          const struct interaction *interaction, bool released);
 /* What joining it with this verdict emits. */
 uint32_t join_expected(const struct labels *labels, struct verdict verdict,
                        const struct identity *identity, const struct interaction *interaction);

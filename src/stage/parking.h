@@ -35,8 +35,8 @@ enum status parking_add(struct parking *parking, const struct record *record, st
  * Looks every waiting record's item up: for once in an epoch, not for each listing. */
 enum status parking_release_listed(struct parking *parking, struct parking_port port,
                                    struct error *err);
-/* Hands out the records whose item is remembered as delisted, in the order in which they came. Looks
- * every waiting record's item up, too. */
+/* Hands out the records whose item is remembered as delisted, in the order in which they came.
+ * Looks every waiting record's item up, too. */
 enum status parking_release_delisted(struct parking *parking, const struct delisted *delisted,
                                      struct parking_port port, struct error *err);
 /* Hands out the records whose deadline is before stream_ms, in order of (deadline, arrival). */

@@ -224,6 +224,45 @@ START_TEST(late_is_behind_the_watermark) {
 }
 END_TEST
 
+static enum status release(enum action action, const char *item, int64_t time_ms) {
+    const struct event_spec spec = {
+        .user = "u", .item = item, .time_ms = time_ms, .action = action};
+    return world_release(world, &spec);
+}
+
+/* Both waited for their item until the watermark had passed the window. */
+START_TEST(a_released_impression_waits_for_its_released_click) {
+    impression("v", "z", 1000);
+    world_advance(world, 0, 5000);
+    world_list(world, "a"), world_list(world, "b");
+    const uint32_t before = world->count;
+    ck_assert_int_eq(release(ACTION_IMPRESSION, "a", 1000), OK);
+    ck_assert_int_eq(release(ACTION_IMPRESSION, "b", 1001), OK);
+    expect_refused(release(ACTION_IMPRESSION, "a", 1001), DEAD_DUPLICATE);
+    expect_refused(release(ACTION_CLICK, "a", 1101), DEAD_LATE);
+    ck_assert_uint_eq(world->count, before);
+    ck_assert_int_eq(release(ACTION_CLICK, "a", 1100), OK);
+    ck_assert_uint_eq(world->count, before + 1);
+    expect_sample(before, "u", "a", 1000, 1);
+    world_advance(world, 0, 5001);
+    ck_assert_uint_eq(world->count, before + 2);
+    expect_sample(before + 1, "u", "b", 1001, 0);
+    expect_refused(release(ACTION_CLICK, "b", 1002), DEAD_LATE);
+}
+END_TEST
+
+START_TEST(a_released_click_without_impression_is_late) {
+    impression("v", "z", 1000);
+    world_advance(world, 0, 5000);
+    world_list(world, "a");
+    expect_refused(release(ACTION_CLICK, "a", 4979), DEAD_LATE);
+    ck_assert_int_eq(release(ACTION_CLICK, "a", 4980), OK);
+    ck_assert_int_eq(release(ACTION_IMPRESSION, "a", 4900), OK); /* served by it */
+    expect_sample(1, "u", "a", 4900, 1);
+    expect_refused(impression("u", "a", 4700), DEAD_LATE); /* one that comes now */
+}
+END_TEST
+
 START_TEST(requests_and_users_and_items_are_told_apart) {
     send(ACTION_IMPRESSION, "ab", "c", "r1", 1000);
     send(ACTION_IMPRESSION, "ab", "c", NULL, 1000);
@@ -439,6 +478,8 @@ int main(void) {
     tcase_add_test(rules, held_clicks_of_one_bucket_each_keep_their_window);
     tcase_add_test(rules, a_click_without_impression_gives_nothing);
     tcase_add_test(rules, late_is_behind_the_watermark);
+    tcase_add_test(rules, a_released_impression_waits_for_its_released_click);
+    tcase_add_test(rules, a_released_click_without_impression_is_late);
     tcase_add_test(rules, requests_and_users_and_items_are_told_apart);
     tcase_add_test(rules, windows_close_in_order_of_deadline_then_arrival);
     tcase_add_test(rules, an_item_delisted_while_its_impression_waits_gives_no_sample);

@@ -1,6 +1,7 @@
 /* The life of items in the stage: onboarding before and after the first codebooks, new content,
  * delisting, interactions that come before their listing. */
 #include "sim_fixture.h"
+#include "stage/stage_private.h"
 
 #define LISTED_FIRST 30u /* more than train_listings: the codebooks are there */
 #define SECOND_MS 1000
@@ -324,7 +325,7 @@ static void assert_balanced(void) {
     ck_assert_uint_eq(totals.events, totals.applied + totals.parked + totals.dead_letters);
 }
 
-/* The dead letters, in the order of their partition, are these inputs; each tells of a delisting. */
+/* The dead letters are these inputs in this order, and each tells of a delisting. */
 static void assert_refused(const uint32_t *refused, uint32_t count) {
     uint32_t found = 0;
     for (int32_t p = 0; p < SIM_PARTITIONS; p++)
@@ -526,6 +527,70 @@ START_TEST(parking_time_over_is_settled_by_policy) {
 }
 END_TEST
 
+static void act(const char *item, enum action action, int64_t time_ms) {
+    market_interaction(&market, &(struct market_event){.user = "ann",
+                                                       .item = item,
+                                                       .request = "request",
+                                                       .time_ms = time_ms,
+                                                       .action = action});
+}
+
+/* An impression and its click that wait while the watermark passes them: until the listing; until
+ * the time of both is over; until that of the impression is over and not yet the click's. */
+START_TEST(a_parked_impression_is_joined_by_its_parked_click) {
+    if (_i > 0)
+        small.stage.parking_ms = 20 * SECOND_MS;
+    small.stage.lateness_ms = 5 * SECOND_MS;
+    small.stage.join_window_ms = 10 * SECOND_MS;
+    list_many(LISTED_FIRST);
+    act("late", ACTION_IMPRESSION, 10 * SECOND_MS);
+    act("late", ACTION_CLICK, 11 * SECOND_MS);
+    for (int e = 0; e < 64; e++)
+        interact(item_name(1), _i == 2 ? 30 * SECOND_MS + 500 : 50 * SECOND_MS);
+    if (_i == 0)
+        market_listing(&market, "late", 51 * SECOND_MS, 5);
+    interact_many(64, LISTED_FIRST, 200 * SECOND_MS);
+    run_to_end(&run);
+    ck_assert_uint_eq(totals_of(&run).dead_letters, 0);
+    ck_assert_uint_eq(totals_of(&run).parked, 0);
+    ck_assert_uint_eq(totals_of(&run).labelled, 129);
+    const struct item_row *item = table_value(table_of(&run, "items"), item_row("late"));
+    ck_assert_uint_eq(item->exposures, 1);
+    ck_assert_uint_eq(item->clicks, 1);
+    assert_balanced();
+}
+END_TEST
+
+static struct codec_port whole;
+static int64_t unknown_ms;
+
+static enum status decode_the_rest(void *self, const struct record *record, struct event *out,
+                                   enum dead_reason *reason, struct error *error) {
+    if (record->timestamp_ms != unknown_ms)
+        return whole.decode(self, record, out, reason, error);
+    *reason = DEAD_SCHEMA;
+    return FAIL(error, BAD_RECORD, EX_DATAERR, "its schema is not known any more");
+}
+
+/* Another build of the codec, or other schemas, after a restart. */
+START_TEST(a_parked_record_that_no_longer_decodes_is_a_dead_letter) {
+    list_many(LISTED_FIRST);
+    uint32_t early = interact("late", 10 * SECOND_MS);
+    interact_many(63, LISTED_FIRST, 11 * SECOND_MS);
+    market_listing(&market, "late", 80 * SECOND_MS, 5);
+    interact_many(10, LISTED_FIRST, 90 * SECOND_MS);
+    DONE(sim_run_begin(&run, &small, &inputs, &sim_no_faults, 0, &err));
+    while (totals_of(&run).parked == 0)
+        step();
+    unknown_ms = inputs.records[early].timestamp_ms;
+    whole = run.stage->codec;
+    run.stage->codec.decode = decode_the_rest;
+    DONE(sim_run_to_end(&run, &err));
+    assert_set_aside(early, DEAD_SCHEMA);
+    assert_balanced();
+}
+END_TEST
+
 /* An item known by id alone that is listed after all keeps what was learned. */
 START_TEST(an_unlisted_item_is_onboarded_by_its_listing) {
     small.stage.parking_ms = 20 * SECOND_MS;
@@ -569,6 +634,8 @@ int main(void) {
     add_case(suite, "full memory", full_memory_of_delistings_forgets_the_first, 1);
     add_case(suite, "parked", a_parked_interaction_is_applied_after_its_listing, 1);
     add_case(suite, "parking time", parking_time_over_is_settled_by_policy, 2);
+    add_case(suite, "parked joins", a_parked_impression_is_joined_by_its_parked_click, 3);
+    add_case(suite, "undecodable", a_parked_record_that_no_longer_decodes_is_a_dead_letter, 1);
     add_case(suite, "unlisted", an_unlisted_item_is_onboarded_by_its_listing, 1);
     add_case(suite, "full", full_parking_is_a_dead_letter, 1);
     return run_suite(suite);

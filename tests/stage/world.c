@@ -208,6 +208,17 @@ enum status world_apply(struct world *world, const struct event_spec *spec) {
     return status;
 }
 
+enum status world_release(struct world *world, const struct event_spec *spec) {
+    const struct record record = world_record(spec);
+    const struct interaction interaction = world_interaction(spec);
+    const struct sample_port port = {world, take};
+    const enum status status =
+        labels_apply_released(world->labels, &record, &interaction, world_item(world, spec->item),
+                              port, &world->reason, &world->err);
+    ck_assert(status == OK || status == BAD_RECORD);
+    return status;
+}
+
 void world_advance(struct world *world, int32_t partition, int64_t time_ms) {
     const struct record record = {.topic = TOPIC_INTERACTIONS, .partition = partition};
     const struct sample_port port = {world, take};

@@ -63,6 +63,8 @@ struct interaction world_interaction(const struct event_spec *spec);
  * labels_expected told the number of samples: for sampled clicks and items that are gone at least
  * so many. Returns the status of labels_apply; the reason is in world->reason. */
 enum status world_apply(struct world *world, const struct event_spec *spec);
+/* labels_apply_released on the item's row, which must be there. */
+enum status world_release(struct world *world, const struct event_spec *spec);
 /* Event time of a partition without an interaction. */
 void world_advance(struct world *world, int32_t partition, int64_t time_ms);
 
