@@ -161,9 +161,22 @@ static enum status check_delisting(const struct model_config *model, const struc
     return check_key("item_id", record, item_id, reason, err);
 }
 
+/* It is the time of all outputs from then on. */
+static enum status check_timestamp(const struct record *record, enum dead_reason *reason,
+                                   struct error *err) {
+    if (record->timestamp_ms <= EVENT_TIME_MS_MAX)
+        return OK;
+    *reason = DEAD_TIME;
+    return FAIL(err, BAD_RECORD, EX_DATAERR,
+                "the record's timestamp %lld is after the year 9999; send milliseconds, not "
+                "smaller units",
+                (long long)record->timestamp_ms);
+}
+
 enum status check_event(const struct stage_config *config, const struct model_config *model,
                         const struct record *record, const struct event *event,
                         enum dead_reason *reason, struct error *err) {
+    TRY(check_timestamp(record, reason, err));
     switch (event->kind) {
     case EVENT_INTERACTION:
         return check_interaction(config, model, record, &event->as.interaction, reason, err);

@@ -15,7 +15,7 @@
  *   DEAD_KEY     the record has a key that is not the user_id (interactions) or the item_id
  *                (listings), or a tombstone has no key
  *   DEAD_TIME    event_time is negative, past EVENT_TIME_MS_MAX, or more than ahead_ms past the
- *                record's timestamp
+ *                record's timestamp, or the record's timestamp is past EVENT_TIME_MS_MAX
  *   DEAD_LABEL   the label is not exactly 0 or 1
  *   DEAD_VECTOR  the vector has not model->tokenizer.content_dims numbers, or one is not finite
  *   DEAD_DECODE  the text is not UTF-8 without NUL (any length will do: the model cuts it) */

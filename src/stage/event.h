@@ -151,7 +151,7 @@ struct epoch_counts {
 struct manifest {
     uint64_t epoch; /* 1, 2, ... */
     enum epoch_kind kind;
-    int64_t timestamp_ms;      /* of the outputs: the largest timestamp of the inputs so far */
+    int64_t timestamp_ms;      /* of the outputs: the largest timestamp of the inputs so far that passed their checks; 0: none */
     int64_t watermark_ms;
     uint32_t generation;
     uint32_t codebook_version;

@@ -31,7 +31,7 @@ struct stage_row {
     uint64_t epoch;
     uint64_t events, applied, dead_letters, labelled;
     uint64_t config_hash;
-    int64_t timestamp_ms; /* largest timestamp of an applied record */
+    int64_t timestamp_ms; /* largest timestamp of a record that passed its checks */
     int64_t stream_ms;    /* largest event time, each no later than its record's timestamp */
     uint64_t dead_by_reason[DEAD_REASON_COUNT];
 };

@@ -149,7 +149,7 @@ START_TEST(times_must_be_plausible) {
         good();
         *times[i] = 6001;
         bad(DEAD_TIME, "6001 is more than 1000 ms past the record's timestamp 5000");
-        record.timestamp_ms = INT64_MAX;
+        record.timestamp_ms = EVENT_TIME_MS_MAX;
         *times[i] = EVENT_TIME_MS_MAX;
         good();
         *times[i] = EVENT_TIME_MS_MAX + 1;
@@ -160,6 +160,23 @@ START_TEST(times_must_be_plausible) {
         *times[i] = 0;
         bad(DEAD_TIME, "timestamp -9223372036854775808");
     }
+}
+END_TEST
+
+START_TEST(records_are_of_this_age) {
+    void (*const kinds[])(void) = {interaction, listing, delisting};
+    for (int i = 0; i < 3; i++) {
+        kinds[i]();
+        record.timestamp_ms = EVENT_TIME_MS_MAX;
+        good();
+        record.timestamp_ms = EVENT_TIME_MS_MAX + 1;
+        bad(DEAD_TIME, "timestamp 253402300800000 is after the year 9999");
+        record.timestamp_ms = INT64_C(1) << 62;
+        bad(DEAD_TIME, "timestamp 4611686018427387904");
+    }
+    delisting();
+    record.timestamp_ms = -1; /* a log without times */
+    good();
 }
 END_TEST
 
@@ -214,6 +231,7 @@ int main(void) {
     tcase_add_test(rules, bad_request_ids_are_named);
     tcase_add_test(rules, keys_must_be_the_id);
     tcase_add_test(rules, times_must_be_plausible);
+    tcase_add_test(rules, records_are_of_this_age);
     tcase_add_test(rules, labels_are_0_or_1);
     tcase_add_test(rules, vectors_have_the_models_length_and_finite_numbers);
     tcase_add_test(rules, texts_are_utf8);

@@ -246,6 +246,33 @@ START_TEST(a_clock_that_runs_ahead_makes_nobody_late) {
 }
 END_TEST
 
+/* Not that of a record whose bytes or whose own time are no good: it would be the time of all
+ * outputs for ever. */
+START_TEST(outputs_have_the_time_of_the_last_good_input) {
+    const int64_t last_ms = 3000;
+    market_listing(&market, "item", 1000, 1);
+    uint32_t spoiled = market_bad(&market, BAD_MAGIC, 1500);
+    uint32_t listing = market_bad(&market, BAD_LISTING_SCHEMA, 1500);
+    const struct market_event click = {.user = "ann", .item = "item", .time_ms = 2000};
+    uint32_t good = market_interaction(&market, &click);
+    market_delisting(&market, "gone", last_ms);
+    uint32_t delisting = market_delisting(&market, "item", 2500);
+    const uint32_t far[] = {spoiled, listing, good, delisting};
+    for (int i = 0; i < 4; i++)
+        inputs.records[far[i]].timestamp_ms = INT64_C(1) << 62;
+    run_to_end(&run);
+    ck_assert_uint_eq(totals_of(&run).dead_letters, 4);
+    ck_assert_uint_eq(totals_of(&run).dead_by_reason[DEAD_TIME], 2);
+    ck_assert_uint_eq(totals_of(&run).applied, 2);
+    for (int topic = TOPIC_INPUTS; topic < TOPIC_COUNT; topic++)
+        for (int32_t p = 0; p < SIM_PARTITIONS; p++)
+            for (int64_t o = 0; o < sim_log_end(run.log, (enum topic)topic, p); o++)
+                ck_assert_int_le(sim_log_at(run.log, (enum topic)topic, p, o)->timestamp_ms,
+                                 last_ms);
+    ck_assert_int_eq(manifest_of(&run, epochs_of(&run)).timestamp_ms, last_ms);
+}
+END_TEST
+
 /* Bad records give no samples, so only their number and what the manifest can name close their
  * epochs. Partitions that take turns make a range of each record: the manifests are still read
  * back, with a codec as large as that of a replay. */
@@ -596,6 +623,7 @@ int main(void) {
     add_case(suite, "bad inputs", bad_inputs_are_set_aside_and_the_rest_is_applied, 1);
     add_case(suite, "ranges", manifests_cover_every_input_once, 1);
     add_case(suite, "clock ahead", a_clock_that_runs_ahead_makes_nobody_late, 1);
+    add_case(suite, "output time", outputs_have_the_time_of_the_last_good_input, 1);
     add_case(suite, "many ranges", manifests_of_many_ranges_can_be_read, 1);
     add_case(suite, "manifests", manifests_tell_ends_and_state, 1);
     add_case(suite, "configuration", a_new_configuration_is_in_its_first_manifest, 1);
