@@ -25,6 +25,9 @@ if(COLDSTREAM_SANITIZE)
   add_compile_options(-fsanitize=${COLDSTREAM_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${COLDSTREAM_SANITIZE})
   add_compile_definitions(COLDSTREAM_SANITIZED)
+  if(COLDSTREAM_SANITIZE MATCHES address)
+    add_compile_definitions(COLDSTREAM_LEAKS_CHECKED) # LeakSanitizer comes with AddressSanitizer
+  endif()
 endif()
 
 function(coldstream_room name)

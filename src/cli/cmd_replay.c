@@ -1,4 +1,5 @@
 /* coldstream replay: the stage on recorded topics; no broker. */
+#include "base/file.h"
 #include "base/log.h"
 #include "cli/commands.h"
 #include "cli/progress.h"
@@ -199,8 +200,13 @@ static enum status verify(struct session *session, const struct arguments *a, st
     TRY(status);
     char hex[DIGEST_HEX_BYTES];
     digest_hex(tables_digest(stage_tables(session->stage)), hex);
-    printf(a->json ? "{\"verified_epochs\":%" PRIu64 ",\"digest\":\"%s\"}\n" : "verified: %" PRIu64 " epochs, every row equal; digest %s\n",
-           epochs, hex);
+    char finished[FILE_PATH_BYTES];
+    bool whole = snprintf(finished, sizeof finished, "%s/recording.yaml", outputs) < (int)sizeof finished && file_exists(finished);
+    if (a->json)
+        printf("{\"verified_epochs\":%" PRIu64 ",\"digest\":\"%s\",\"finished\":%s}\n", epochs, hex, whole ? "true" : "false");
+    else
+        printf("verified: %" PRIu64 " epochs, every row equal%s; digest %s\n", epochs,
+               whole ? "" : " (the replay is not finished: --resume goes on)", hex);
     return OK;
 }
 

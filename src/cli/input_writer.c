@@ -1,4 +1,5 @@
 #include "cli/input_writer.h"
+#include "cli/shipped.h"
 #include <dirent.h>
 #include <fcntl.h>
 #include <string.h>
@@ -7,23 +8,10 @@
 #define CODEC_BYTES_MAX (256u << 20)
 #define PARTITION_SEED 0
 
-static bool is_input_schema(const struct writer_schema *schema) {
-    return schema->id == SCHEMA_INTERACTIONS_VALUE || schema->id == SCHEMA_ITEM_CONTENT_VALUE;
-}
-
 enum status input_writer_create(struct input_writer *out, const char *dir, uint32_t partitions,
                                 const char *modality, bool synthetic, struct error *err) {
-    struct recorded_schema schemas[TOPIC_INPUTS];
-    uint32_t count = 0, kept = 0;
-    const struct writer_schema *shipped = codec_shipped_schemas(&count);
-    for (uint32_t i = 0; i < count; i++) {
-        if (!is_input_schema(&shipped[i]))
-            continue;
-        ASSERT(kept < TOPIC_INPUTS && strlen(shipped[i].subject) < sizeof schemas[kept].subject);
-        schemas[kept].id = shipped[i].id;
-        strcpy(schemas[kept].subject, shipped[i].subject);
-        schemas[kept++].json = shipped[i].json;
-    }
+    struct recorded_schema schemas[RECORDED_SCHEMAS_MAX];
+    uint32_t kept = shipped_schemas(true, schemas);
     struct recording_writer_config config = {.compression = COMPRESSION_NONE,
                                              .synthetic = synthetic,
                                              .schema_count = kept,

@@ -144,6 +144,32 @@ enum status restore_check_state(const struct session *session, struct manifest *
     return OK;
 }
 
+static enum status other_inputs(const struct session *session, const struct input_range *range, struct error *err) {
+    return FAIL(err, FATAL, EX_CONFIG, "%s was made from another recording than %s: %s-%d, offsets %" PRId64 " to %" PRId64 ", differ; give the first one with --from, or replay into a new folder",
+                session->to, session->from, topic_name(range->topic), range->partition, range->first_offset, range->last_offset);
+}
+
+/* The inputs of the epoch that was sealed last must be those that are read now, or two streams would be mixed. */
+static enum status check_inputs(struct session *session, const struct manifest *manifest, struct error *err) {
+    struct source_port source = recording_source_port(session->source);
+    bool got = true, end;
+    TRY(recording_source_follow(session->source, manifest->ranges, manifest->range_count, err));
+    for (uint32_t r = 0; r < manifest->range_count; r++) {
+        const struct input_range *range = &manifest->ranges[r];
+        uint64_t hash = 0;
+        for (uint32_t i = 0; i < range->count && got; i++) {
+            struct record record;
+            if (source.next(source.self, &record, &got, &end, err) != OK)
+                return other_inputs(session, range, err);
+            if (got)
+                hash = stage_record_hash(&record, hash);
+        }
+        if (!got || hash != range->hash)
+            return other_inputs(session, range, err);
+    }
+    return recording_source_follow(session->source, NULL, 0, err);
+}
+
 static enum status fold_log(struct fold *fold, uint64_t epoch, uint64_t from_snapshot, struct error *err) {
     struct manifest manifest;
     bool got;
@@ -157,7 +183,8 @@ static enum status fold_log(struct fold *fold, uint64_t epoch, uint64_t from_sna
         else
             TRY(fold_one(fold, &manifest, err));
     } while (manifest.epoch < epoch);
-    return restore_check_state(fold->session, &manifest, fold->session->to, err);
+    TRY(restore_check_state(fold->session, &manifest, fold->session->to, err));
+    return check_inputs(fold->session, &manifest, err);
 }
 
 enum status restore_stage(struct session *session, uint64_t epoch, struct error *err) {

@@ -1,6 +1,7 @@
 #include "cli/session.h"
 #include "cli/commands.h"
 #include "cli/count_listings.h"
+#include "cli/shipped.h"
 #include "math/blas_core.h"
 #include <string.h>
 
@@ -137,6 +138,7 @@ static void lasting_text(struct session *s) {
 enum status session_open(struct session *s, const struct settings *settings, const char *from, const char *to, struct error *err) {
     memset(s, 0, sizeof *s);
     s->settings = *settings;
+    s->output_schema_count = shipped_schemas(false, s->output_schemas);
     s->from = from;
     s->to = to;
     TRY(arena_reserve(&s->arena, "session", SESSION_BYTES, err));
@@ -204,5 +206,6 @@ void session_writer_config(const struct session *s, struct recording_writer_conf
         out->partitions[topic] = topic == TOPIC_EPOCHS ? 1 : (int32_t)s->settings.output_partitions;
     out->compression = (enum compression)s->settings.output_compression;
     out->synthetic = s->info.synthetic;
-    out->schemas = NULL;
+    out->schema_count = s->output_schema_count;
+    out->schemas = s->output_schemas;
 }

@@ -16,6 +16,8 @@ struct session {
     struct recording_info info;
     uint64_t interactions;     /* records of the recording's interactions */
     uint64_t listings;
+    struct recorded_schema output_schemas[RECORDED_SCHEMAS_MAX]; /* of what a replay writes */
+    uint32_t output_schema_count;
     struct codec *codec;
     struct recording_source *source;
     struct stage *stage;

@@ -19,9 +19,8 @@ enum status delisted_create(struct delisted **out, const struct stage_config *co
                             const struct model_config *model_config, struct tables *set,
                             struct arena *arena, struct error *err) {
     const struct table_spec spec = {.name = "delisted",
-                                    .key_kind = KEY_STRING,
+                                    .key_kind = KEY_U64,
                                     .output = TO_CHANGELOG,
-                                    .key_bytes_max = model_config->id_bytes_max,
                                     .value_bytes = sizeof(struct delisted_row),
                                     .rows_max = model_config->items_max};
     struct delisted *delisted = arena_must(arena, sizeof *delisted);
@@ -37,17 +36,14 @@ static int64_t deadline_at(const struct delisted *delisted, uint32_t row) {
     return value->deadline_ms;
 }
 
-static bool key_before(struct bytes a, struct bytes b) {
-    const int order = memcmp(a.data, b.data, a.len < b.len ? a.len : b.len);
-    return order < 0 || (order == 0 && a.len < b.len);
-}
+/* A digest, so that the id itself stays nowhere. */
+static uint64_t key_of(struct bytes item_id) { return hash64(item_id.data, item_id.len, 0); }
 
 static bool before(const struct delisted *delisted, uint32_t a, uint32_t b) {
     const int64_t a_ms = deadline_at(delisted, a), b_ms = deadline_at(delisted, b);
-    uint8_t scratch[8];
     if (a_ms != b_ms)
         return a_ms < b_ms;
-    return key_before(table_key(delisted->rows, a, scratch), table_key(delisted->rows, b, scratch));
+    return table_key_u64(delisted->rows, a) < table_key_u64(delisted->rows, b);
 }
 
 static void forget_first(struct delisted *delisted) {
@@ -65,24 +61,24 @@ bool delisted_full(const struct delisted *delisted) {
 enum status delisted_remember(struct delisted *delisted, struct bytes item_id, int64_t delisted_ms,
                               struct error *err) {
     const int64_t deadline_ms = time_after_ms(delisted_ms, delisted->remembered_ms);
-    uint32_t row = table_find(delisted->rows, item_id);
+    uint32_t row = table_find_u64(delisted->rows, key_of(item_id));
     if (row != NO_ROW && deadline_at(delisted, row) >= deadline_ms)
         return OK;
     if (row == NO_ROW) {
         if (delisted_full(delisted))
             forget_first(delisted);
-        TRY(table_insert(delisted->rows, item_id, &row, err));
+        TRY(table_insert_u64(delisted->rows, key_of(item_id), &row, err));
     }
     ((struct delisted_row *)table_edit(delisted->rows, row))->deadline_ms = deadline_ms;
     return OK;
 }
 
 bool delisted_has(const struct delisted *delisted, struct bytes item_id) {
-    return table_rows(delisted->rows) > 0 && table_find(delisted->rows, item_id) != NO_ROW;
+    return table_rows(delisted->rows) > 0 && table_find_u64(delisted->rows, key_of(item_id)) != NO_ROW;
 }
 
 void delisted_forget(struct delisted *delisted, struct bytes item_id) {
-    const uint32_t row = table_find(delisted->rows, item_id);
+    const uint32_t row = table_find_u64(delisted->rows, key_of(item_id));
     if (row != NO_ROW)
         table_remove(delisted->rows, row);
 }

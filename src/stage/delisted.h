@@ -9,13 +9,13 @@
 
 struct delisted;
 
-/* Adds the table `delisted`: item id -> i64 deadline_ms, model_config->items_max rows. */
+/* Adds the table `delisted`: a digest of the item id -> i64 deadline_ms, model_config->items_max rows. */
 enum status delisted_create(struct delisted **out, const struct stage_config *config,
                             const struct model_config *model_config, struct tables *set,
                             struct arena *arena, struct error *err);
 
 /* Of an id that is remembered already the later deadline stands. When the table is full, the id
- * with the earliest (deadline, bytes) is forgotten. item_id: 1 .. id_bytes_max bytes. */
+ * with the earliest (deadline, digest) is forgotten. item_id: 1 .. id_bytes_max bytes. */
 enum status delisted_remember(struct delisted *delisted, struct bytes item_id, int64_t delisted_ms,
                               struct error *err);
 /* Whether the next new id pushes another one out. */

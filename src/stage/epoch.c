@@ -26,10 +26,10 @@ static struct sample_port samples_of(struct stage *stage) { return (struct sampl
 
 /* ---- one record ---- */
 
-static uint64_t record_hash(const struct record *record, uint64_t seed) {
+uint64_t stage_record_hash(const struct record *record, uint64_t hash) {
     int64_t numbers[4] = {record->offset, record->timestamp_ms, record->key.data ? (int64_t)record->key.len : -1,
                           record->value.data ? (int64_t)record->value.len : -1};
-    uint64_t hash = hash64(numbers, sizeof numbers, seed);
+    hash = hash64(numbers, sizeof numbers, hash);
     hash = hash64(record->key.data ? (const void *)record->key.data : "", record->key.len, hash);
     return hash64(record->value.data ? (const void *)record->value.data : "", record->value.len, hash);
 }
@@ -45,7 +45,7 @@ static enum status note_input(struct stage *stage, const struct record *record, 
     }
     range->last_offset = record->offset;
     range->count++;
-    range->hash = record_hash(record, range->hash);
+    range->hash = stage_record_hash(record, range->hash);
 
     uint64_t key = (uint64_t)record->topic << 32 | (uint32_t)record->partition;
     uint32_t row = table_find_u64(stage->positions, key);

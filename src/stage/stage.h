@@ -61,6 +61,9 @@ enum status stage_step(struct stage *stage, bool *done, struct error *err);
 /* The manifest of the epoch that was committed last; borrowed until the next step. */
 const struct manifest *stage_last_manifest(const struct stage *stage);
 
+/* Of a record's offset, timestamp, key and value, chained: what an input_range's hash is made of, beginning with 0. */
+uint64_t stage_record_hash(const struct record *record, uint64_t hash);
+
 /* Verify: the next step must form this epoch (the source delivers its ranges): kind and inputs come from the manifest. */
 void stage_follow(struct stage *stage, const struct manifest *manifest);
 

@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 #include <string.h>
-#ifdef COLDSTREAM_SANITIZED
+#ifdef COLDSTREAM_LEAKS_CHECKED
 #include <sanitizer/lsan_interface.h>
 /* Avro C puts a reference count of 4 bytes before its values, so their pointers are not aligned. */
 const char *__lsan_default_options(void);
@@ -110,14 +110,14 @@ static void check_schema(const uint8_t *text, size_t size) {
     memcpy(json, text, size);
     json[size] = '\0';
     struct writer_schema writer = {100, "interactions-value", json};
-#ifdef COLDSTREAM_SANITIZED
+#ifdef COLDSTREAM_LEAKS_CHECKED
     __lsan_disable(); /* Avro C's parser leaks a schema that it refuses; the process ends then */
 #endif
     if (codec_create(&other, &writer, 1, BYTES_MAX, &err) == OK)
         codec_destroy(other);
     else
         ASSERT(err.status == FATAL && err.text[0] != '\0');
-#ifdef COLDSTREAM_SANITIZED
+#ifdef COLDSTREAM_LEAKS_CHECKED
     __lsan_enable();
 #endif
 }
@@ -132,7 +132,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         ASSERT(arena_reserve(&arena, "fuzz", BYTES_MAX, &err) == OK);
         heap_at_start = heap_used();
         atexit(destroy_codec);
-#ifdef COLDSTREAM_SANITIZED
+#ifdef COLDSTREAM_LEAKS_CHECKED
         __lsan_register_root_region(codec, ROOT_BYTES); /* arenas are no heap: it would see leaks */
 #endif
     }

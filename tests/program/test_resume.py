@@ -247,6 +247,14 @@ class Resume(Case):
                 self.assertEqual(state(), before, other)
         self.assert_whole(half, self.resume(half))
 
+    def test_other_recording_is_refused(self):
+        """Of the same shape, but not the one that the first epochs came from."""
+        folder = self.halfway('out')
+        other = self.generate('other', '--seed', 5)
+        result = self.check(run(*replay_words(other, folder, '--resume', '--json')), BAD_CONFIG)
+        self.says(result, folder, other, 'another recording')
+        self.assert_whole(folder, self.resume(folder))
+
     def test_limits_may_be_raised(self):
         """A replay that ran full goes on with more room."""
         sets = SMALL + ['limits.items=100']
