@@ -2,10 +2,12 @@
 
 struct compacted {
     struct tables *set;
-    uint64_t **epochs; /* [tables] -> [rows_max]: epoch of the row that stands at a position; NULL for children */
+    uint64_t **
+        epochs; /* [tables] -> [rows_max]: epoch of the row that stands at a position; NULL for children */
 };
 
-enum status compacted_create(struct compacted **out, struct tables *set, struct arena *arena, struct error *err) {
+enum status compacted_create(struct compacted **out, struct tables *set, struct arena *arena,
+                             struct error *err) {
     uint32_t tables = tables_count(set);
     struct compacted *c = arena_alloc(arena, sizeof *c);
     if (c != NULL)
@@ -18,7 +20,10 @@ enum status compacted_create(struct compacted **out, struct tables *set, struct 
             c->epochs = NULL;
     }
     if (c == NULL || c->epochs == NULL)
-        return FAIL(err, FATAL, EX_CONFIG, "the epochs of all rows do not fit in %zu bytes: lower limits.items or limits.users", arena->reserved);
+        return FAIL(
+            err, FATAL, EX_CONFIG,
+            "the epochs of all rows do not fit in %zu bytes: lower limits.items or limits.users",
+            arena->reserved);
     c->set = set;
     *out = c;
     return OK;
@@ -34,11 +39,14 @@ static uint64_t *epochs_of(const struct compacted *c, const struct table *table)
 /* Whether another key's later record has taken the position already. */
 static bool overtaken(const struct folded_row *row, const uint64_t *epochs, uint64_t epoch) {
     uint8_t scratch[8];
-    bool taken = row->position < table_spec(row->table)->rows_max && table_live(row->table, row->position);
-    return taken && !bytes_equal(table_key(row->table, row->position, scratch), row->key) && epochs[row->position] > epoch;
+    bool taken =
+        row->position < table_spec(row->table)->rows_max && table_live(row->table, row->position);
+    return taken && !bytes_equal(table_key(row->table, row->position, scratch), row->key) &&
+           epochs[row->position] > epoch;
 }
 
-static enum status fold_parent(struct compacted *c, const struct folded_row *row, uint64_t epoch, struct error *err) {
+static enum status fold_parent(struct compacted *c, const struct folded_row *row, uint64_t epoch,
+                               struct error *err) {
     uint64_t *epochs = epochs_of(c, row->table);
     if (row->value.data != NULL && overtaken(row, epochs, epoch)) {
         /* the key has left its old place, if it had one, for this one, which it has lost since */
@@ -58,8 +66,9 @@ static enum status fold_child(const struct folded_row *row, struct error *err) {
     return table_restore(row->table, row->key, position, row->version, row->value, err);
 }
 
-enum status compacted_fold(struct compacted *compacted, enum compacted_pass pass, const struct folded_row *row, uint64_t epoch,
-                           bool *folded, struct error *err) {
+enum status compacted_fold(struct compacted *compacted, enum compacted_pass pass,
+                           const struct folded_row *row, uint64_t epoch, bool *folded,
+                           struct error *err) {
     bool child = table_spec(row->table)->key_kind == KEY_CHILD;
     *folded = child == (pass == PASS_CHILDREN);
     if (!*folded)

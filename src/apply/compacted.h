@@ -16,10 +16,12 @@ enum compacted_pass { PASS_PARENTS, PASS_CHILDREN };
 struct compacted;
 
 /* Folds into `set`, which must be empty. Address space for one epoch number per row comes from `arena`; FATAL EX_CONFIG when it does not fit. */
-enum status compacted_create(struct compacted **out, struct tables *set, struct arena *arena, struct error *err);
+enum status compacted_create(struct compacted **out, struct tables *set, struct arena *arena,
+                             struct error *err);
 /* One record of the log in this pass: records of the other pass are left alone (*folded = false). BAD_RECORD when a row does not
  * fit its table. */
-enum status compacted_fold(struct compacted *compacted, enum compacted_pass pass, const struct folded_row *row, uint64_t epoch,
-                           bool *folded, struct error *err);
+enum status compacted_fold(struct compacted *compacted, enum compacted_pass pass,
+                           const struct folded_row *row, uint64_t epoch, bool *folded,
+                           struct error *err);
 
 #endif

@@ -1,14 +1,17 @@
 #include "apply/fold.h"
 
-static enum status fold_table(struct table *table, const struct folded_row *rows, uint32_t count, bool removals, struct error *err) {
+static enum status fold_table(struct table *table, const struct folded_row *rows, uint32_t count,
+                              bool removals, struct error *err) {
     for (uint32_t i = 0; i < count; i++)
         if (rows[i].table == table && (rows[i].value.data == NULL) == removals)
-            TRY(table_restore(table, rows[i].key, rows[i].position, rows[i].version, rows[i].value, err));
+            TRY(table_restore(table, rows[i].key, rows[i].position, rows[i].version, rows[i].value,
+                              err));
     return OK;
 }
 
 /* A pass per table and direction: cheap beside decoding, and it needs no order between partitions. */
-enum status fold_epoch(struct tables *set, const struct folded_row *rows, uint32_t count, struct error *err) {
+enum status fold_epoch(struct tables *set, const struct folded_row *rows, uint32_t count,
+                       struct error *err) {
     uint32_t tables = tables_count(set);
     for (uint32_t t = tables; t-- > 0;)
         TRY(fold_table(tables_at(set, t), rows, count, true, err));
@@ -17,7 +20,8 @@ enum status fold_epoch(struct tables *set, const struct folded_row *rows, uint32
     return OK;
 }
 
-const char *fold_differs(const struct tables *set, bool (*wanted_digest)(void *self, const char *table, struct digest *out),
+const char *fold_differs(const struct tables *set,
+                         bool (*wanted_digest)(void *self, const char *table, struct digest *out),
                          void *self) {
     for (uint32_t t = 0; t < tables_count(set); t++) {
         const struct table *table = tables_at(set, t);

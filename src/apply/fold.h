@@ -16,11 +16,13 @@ struct folded_row {
 /* Puts all rows of one epoch into the set, whatever the order in which the partitions delivered them (each key's records in their order):
  * removals first, children before parents, then rows, parents before children. BAD_RECORD when a row does not
  * fit its table. */
-enum status fold_epoch(struct tables *set, const struct folded_row *rows, uint32_t count, struct error *err);
+enum status fold_epoch(struct tables *set, const struct folded_row *rows, uint32_t count,
+                       struct error *err);
 
 /* Whether the set is in the state that a manifest tells: name of the first table that is not, or NULL. `wanted_digest` gives the
  * manifest's digest of a table; false when the manifest does not know it. */
-const char *fold_differs(const struct tables *set, bool (*wanted_digest)(void *self, const char *table, struct digest *out),
+const char *fold_differs(const struct tables *set,
+                         bool (*wanted_digest)(void *self, const char *table, struct digest *out),
                          void *self);
 
 #endif

@@ -82,4 +82,6 @@ void arena_release(struct arena *arena) {
     *arena = (struct arena){.name = arena->name};
 }
 
-size_t arena_count(void) { return atomic_load(&arenas_reserved); }
+size_t arena_count(void) {
+    return atomic_load(&arenas_reserved);
+}

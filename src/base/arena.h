@@ -17,7 +17,8 @@ struct arena {
 };
 
 /* Reserves bytes_max bytes of address space. FATAL (EX_OSERR) when the kernel refuses. */
-enum status arena_reserve(struct arena *arena, const char *name, size_t bytes_max, struct error *err);
+enum status arena_reserve(struct arena *arena, const char *name, size_t bytes_max,
+                          struct error *err);
 
 /* Zeroed memory the first time round (after arena_reset it holds old bytes), aligned to 64 bytes. NULL when the
  * arena is full: callers turn that into a clear error that names the limit. */
@@ -30,9 +31,13 @@ void *arena_must(struct arena *arena, size_t bytes);
 void *arena_copy(struct arena *arena, const void *data, size_t len);
 char *arena_text(struct arena *arena, const char *text, size_t len);
 
-static inline size_t arena_mark(const struct arena *arena) { return arena->used; }
+static inline size_t arena_mark(const struct arena *arena) {
+    return arena->used;
+}
 void arena_rewind(struct arena *arena, size_t mark);
-static inline void arena_reset(struct arena *arena) { arena_rewind(arena, 0); }
+static inline void arena_reset(struct arena *arena) {
+    arena_rewind(arena, 0);
+}
 void arena_release(struct arena *arena);
 
 /* How many arenas were ever reserved in this process; a test holds it still after "ready". */

@@ -16,9 +16,12 @@ struct bytes {
 static inline struct bytes bytes_of(const void *data, size_t len) {
     return (struct bytes){.data = data, .len = len};
 }
-static inline struct bytes bytes_text(const char *text) { return bytes_of(text, strlen(text)); }
+static inline struct bytes bytes_text(const char *text) {
+    return bytes_of(text, strlen(text));
+}
 static inline bool bytes_equal(struct bytes a, struct bytes b) {
-    return a.len == b.len && (a.data == NULL) == (b.data == NULL) && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
+    return a.len == b.len && (a.data == NULL) == (b.data == NULL) &&
+           (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
 
 static inline void put_be64(uint8_t out[8], uint64_t v) {

@@ -22,7 +22,9 @@ static inline struct digest digest_sub(struct digest a, struct digest b) {
     s.hi -= a.lo < b.lo;
     return s;
 }
-static inline bool digest_equal(struct digest a, struct digest b) { return a.lo == b.lo && a.hi == b.hi; }
+static inline bool digest_equal(struct digest a, struct digest b) {
+    return a.lo == b.lo && a.hi == b.hi;
+}
 
 #define DIGEST_HEX_BYTES 33
 /* 32 lower-case hex digits, hi first, and a NUL; returns out. */

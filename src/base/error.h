@@ -27,23 +27,25 @@ struct error {
 };
 
 /* Fills *err and returns `status`. Use through FAIL(). err may be NULL. */
-enum status error_set(struct error *err, enum status status, int exit_code, const char *file, int line,
-                      const char *format, ...) __attribute__((format(printf, 6, 7)));
+enum status error_set(struct error *err, enum status status, int exit_code, const char *file,
+                      int line, const char *format, ...) __attribute__((format(printf, 6, 7)));
 
 /* Puts a sentence in front of err->text ("where: text"); returns err->status. */
-enum status error_context(struct error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+enum status error_context(struct error *err, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 const char *status_name(enum status status);
 
 /* return FAIL(err, FATAL, EX_DATAERR, "%s: not a recording", path); */
-#define FAIL(err, status, exit_code, ...) error_set((err), (status), (exit_code), __FILE__, __LINE__, __VA_ARGS__)
+#define FAIL(err, status, exit_code, ...)                                                          \
+    error_set((err), (status), (exit_code), __FILE__, __LINE__, __VA_ARGS__)
 
 /* Forwards any status but OK to the caller. */
-#define TRY(call)                                                                                              \
-    do {                                                                                                       \
-        enum status try_status_ = (call);                                                                      \
-        if (try_status_ != OK)                                                                                 \
-            return try_status_;                                                                                \
+#define TRY(call)                                                                                  \
+    do {                                                                                           \
+        enum status try_status_ = (call);                                                          \
+        if (try_status_ != OK)                                                                     \
+            return try_status_;                                                                    \
     } while (0)
 
 /* A programmer's error, checked in release builds too: prints the expression and aborts. */

@@ -123,16 +123,16 @@ static void parent_folder(const char *path, char folder[FILE_PATH_BYTES]) {
 enum status file_create(struct file_output *output, const char *path, struct error *err) {
     output->fd = -1;
     /* The process id keeps two stages that share a folder by mistake from writing into one file. */
-    int length = snprintf(output->temporary, sizeof output->temporary, "%s.%ld.tmp", path,
-                          (long)getpid());
+    int length =
+        snprintf(output->temporary, sizeof output->temporary, "%s.%ld.tmp", path, (long)getpid());
     if (length >= (int)sizeof output->temporary)
         return FAIL(err, FATAL, EX_CANTCREAT, "%.200s...: the path is longer than %d bytes", path,
                     FILE_PATH_BYTES - 32);
     strcpy(output->path, path);
     output->fd = open(output->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (output->fd < 0)
-        return FAIL(err, FATAL, create_exit_code(errno), "%s: cannot create: %s",
-                    output->temporary, strerror(errno));
+        return FAIL(err, FATAL, create_exit_code(errno), "%s: cannot create: %s", output->temporary,
+                    strerror(errno));
     return OK;
 }
 

@@ -13,7 +13,9 @@
 
 static atomic_int level_min = LOG_INFO;
 
-void log_set_level(enum log_level level) { atomic_store(&level_min, (int)level); }
+void log_set_level(enum log_level level) {
+    atomic_store(&level_min, (int)level);
+}
 
 /* "ts=2024-01-31T12:00:00.000Z level=info event=epoch.commit " */
 static size_t put_head(char *line, size_t room, enum log_level level, const char *event) {

@@ -7,12 +7,12 @@
 
 /* What a stream of draws is for; part of the key, so that two uses never share draws. Append only. */
 enum rng_use {
-    RNG_INIT_ROW = 1,   /* a = table's hash, b = row key */
-    RNG_INIT_DENSE,     /* a = tensor's hash */
-    RNG_TOKENIZER,      /* a = codebook version */
-    RNG_NEGATIVE,       /* a = topic << 32 | partition, b = offset */
-    RNG_GENERATE,       /* the synthetic marketplace */
-    RNG_TEST            /* tests and benchmarks */
+    RNG_INIT_ROW = 1, /* a = table's hash, b = row key */
+    RNG_INIT_DENSE,   /* a = tensor's hash */
+    RNG_TOKENIZER,    /* a = codebook version */
+    RNG_NEGATIVE,     /* a = topic << 32 | partition, b = offset */
+    RNG_GENERATE,     /* the synthetic marketplace */
+    RNG_TEST          /* tests and benchmarks */
 };
 
 struct rng {
@@ -26,8 +26,9 @@ struct rng {
 struct rng rng_stream(uint64_t seed, enum rng_use use, uint64_t a, uint64_t b);
 uint32_t rng_u32(struct rng *rng);
 uint64_t rng_u64(struct rng *rng);
-uint32_t rng_below(struct rng *rng, uint32_t bound); /* uniform in [0, bound), bound > 0, unbiased */
-float rng_unit(struct rng *rng);                     /* uniform in [0, 1) */
-float rng_normal(struct rng *rng);                   /* N(0, 1); same bits on every CPU */
+uint32_t rng_below(struct rng *rng,
+                   uint32_t bound); /* uniform in [0, bound), bound > 0, unbiased */
+float rng_unit(struct rng *rng);    /* uniform in [0, 1) */
+float rng_normal(struct rng *rng);  /* N(0, 1); same bits on every CPU */
 
 #endif

@@ -25,14 +25,20 @@ struct arguments {
 enum { OPTION_FROM = 256, OPTION_TO, OPTION_RESUME, OPTION_VERIFY, OPTION_SET, OPTION_JSON };
 
 static const struct argp_option options[] = {
-    {"config", 'c', "FILE", 0, "The configuration (YAML); conf/replay.yaml runs on any recording", 0},
+    {"config", 'c', "FILE", 0, "The configuration (YAML); conf/replay.yaml runs on any recording",
+     0},
     {"from", OPTION_FROM, "DIR", 0, "The recording that is read", 0},
-    {"to", OPTION_TO, "DIR", 0, "The folder that gets the stage's output topics; absent or empty", 0},
-    {"resume", OPTION_RESUME, NULL, 0, "Go on where an earlier replay into DIR stopped or was killed", 0},
+    {"to", OPTION_TO, "DIR", 0, "The folder that gets the stage's output topics; absent or empty",
+     0},
+    {"resume", OPTION_RESUME, NULL, 0,
+     "Go on where an earlier replay into DIR stopped or was killed", 0},
     {"verify", OPTION_VERIFY, NULL, 0,
-     "Recompute instead of writing: name the first epoch, table and row of DIR (or of the recording itself, if it has an "
-     "epochs topic) that differs, or the input that is missing", 0},
-    {"set", OPTION_SET, "KEY=VALUE", 0, "Override one setting, e.g. --set model.variant=id (may be repeated)", 0},
+     "Recompute instead of writing: name the first epoch, table and row of DIR (or of the "
+     "recording itself, if it has an "
+     "epochs topic) that differs, or the input that is missing",
+     0},
+    {"set", OPTION_SET, "KEY=VALUE", 0,
+     "Override one setting, e.g. --set model.variant=id (may be repeated)", 0},
     {"json", OPTION_JSON, NULL, 0, "End with one line, a JSON object, instead of tables", 0},
     COMMAND_HELP_OPTION,
     {0}};
@@ -70,13 +76,20 @@ static error_t parse(int key, char *value, struct argp_state *state) {
 }
 
 static const struct argp argp = {
-    options, parse, "-c FILE --from DIR --to DIR",
-    "Runs the stage on recorded topics: listings get semantic IDs, clicks are scored and then learned from, and every changed "
+    options,
+    parse,
+    "-c FILE --from DIR --to DIR",
+    "Runs the stage on recorded topics: listings get semantic IDs, clicks are scored and then "
+    "learned from, and every changed "
     "row, SID, codebook and a manifest per epoch goes to DIR, itself a recording.\v"
-    "Example:\n  coldstream generate --to market\n  coldstream replay -c conf/replay.yaml --from market --to out\n"
+    "Example:\n  coldstream generate --to market\n  coldstream replay -c conf/replay.yaml --from "
+    "market --to out\n"
     "  coldstream replay -c conf/replay.yaml --from market --to out --verify\n\n"
-    "Interrupted (SIGINT, SIGTERM) it ends after the open epoch with exit code 75; --resume goes on from there.",
-    NULL, NULL, NULL};
+    "Interrupted (SIGINT, SIGTERM) it ends after the open epoch with exit code 75; --resume goes "
+    "on from there.",
+    NULL,
+    NULL,
+    NULL};
 
 static volatile sig_atomic_t stop_asked;
 static void ask_stop(int number) {
@@ -88,12 +101,15 @@ static void ask_stop(int number) {
 static void show_progress(struct session *session, struct progress *progress) {
     struct stage_totals totals;
     stage_totals(session->stage, &totals);
-    progress_show(progress, &(struct progress_line){totals.events, session->interactions + session->listings, totals.stream_ms,
-                                                    totals.epochs, model_auc(stage_model(session->stage))});
+    progress_show(progress,
+                  &(struct progress_line){totals.events, session->interactions + session->listings,
+                                          totals.stream_ms, totals.epochs,
+                                          model_auc(stage_model(session->stage))});
 }
 
 /* All epochs to the end of the source, or to the one that is open when a signal comes. */
-static enum status run_epochs(struct session *session, struct progress *progress, bool *done, struct error *err) {
+static enum status run_epochs(struct session *session, struct progress *progress, bool *done,
+                              struct error *err) {
     uint64_t snapshot_every = session->settings.snapshot_epochs;
     for (*done = false; !*done && !stop_asked;) {
         TRY(stage_step(session->stage, done, err));
@@ -106,7 +122,9 @@ static enum status run_epochs(struct session *session, struct progress *progress
     return OK;
 }
 
-static enum status open_writer(struct session *session, bool resume, struct recording_writer **writer, uint64_t *epoch, struct error *err) {
+static enum status open_writer(struct session *session, bool resume,
+                               struct recording_writer **writer, uint64_t *epoch,
+                               struct error *err) {
     struct recording_writer_config config;
     session_writer_config(session, &config);
     *epoch = 0;
@@ -122,7 +140,9 @@ static void warn_short(const struct session *session) {
     uint64_t expected = session->interactions + session->listings;
     uint64_t found = totals.events - totals.dead_by_reason[DEAD_DAMAGED];
     if (found < expected)
-        log_warn("replay.short", "text=\"recording.yaml names more records than could be read: its files were cut or damaged\" named=%" PRIu64 " read=%" PRIu64,
+        log_warn("replay.short",
+                 "text=\"recording.yaml names more records than could be read: its files were cut "
+                 "or damaged\" named=%" PRIu64 " read=%" PRIu64,
                  expected, found);
 }
 
@@ -136,7 +156,8 @@ static enum status replay(struct session *session, const struct arguments *a, st
     if (a->resume)
         TRY(restore_check_config(session, err));
     TRY(open_writer(session, a->resume, &writer, &epoch, err));
-    TRY(session_stage(session, recording_source_port(session->source), recording_writer_port(writer), err));
+    TRY(session_stage(session, recording_source_port(session->source),
+                      recording_writer_port(writer), err));
     if (epoch > 0)
         TRY(restore_stage(session, epoch, err));
     stage_totals(session->stage, &before);
@@ -144,7 +165,8 @@ static enum status replay(struct session *session, const struct arguments *a, st
     enum status status = run_epochs(session, &progress, &done, err);
     progress_end(&progress);
     if (status == OK && !done)
-        status = FAIL(err, FATAL, EX_TEMPFAIL, "interrupted; the same command with --resume goes on from there");
+        status = FAIL(err, FATAL, EX_TEMPFAIL,
+                      "interrupted; the same command with --resume goes on from there");
     if (status == OK)
         status = recording_writer_finish(writer, err);
     double seconds = progress_seconds(&progress);
@@ -153,7 +175,9 @@ static enum status replay(struct session *session, const struct arguments *a, st
     warn_short(session);
     summary_collect(session, seconds, before.events, &summary);
     if (epoch > 0 && summary.run_events == 0)
-        log_info("replay.complete", "text=\"this replay was finished before: nothing was left to do\" epochs=%" PRIu64, epoch);
+        log_info("replay.complete",
+                 "text=\"this replay was finished before: nothing was left to do\" epochs=%" PRIu64,
+                 epoch);
     if (a->json) {
         summary_json(&summary, stdout);
         return OK;
@@ -165,7 +189,8 @@ static enum status replay(struct session *session, const struct arguments *a, st
 
 static bool has_epochs(const struct session *session) {
     for (uint32_t i = 0; i < session->info.partition_count; i++)
-        if (session->info.partitions[i].topic == TOPIC_EPOCHS && session->info.partitions[i].count > 0)
+        if (session->info.partitions[i].topic == TOPIC_EPOCHS &&
+            session->info.partitions[i].count > 0)
             return true;
     return false;
 }
@@ -176,7 +201,8 @@ static enum status adopt_config(struct session *session, const char *outputs, st
     TRY(verify_config(session, outputs, text, SESSION_TEXT_BYTES, err));
     if (text[0] == '\0' || strcmp(text, session->config_text) == 0)
         return OK;
-    log_warn("verify.config", "text=\"the outputs were made with other settings than -c and --set give; verifying with theirs\"");
+    log_warn("verify.config", "text=\"the outputs were made with other settings than -c and --set "
+                              "give; verifying with theirs\"");
     struct settings theirs;
     settings_default(&theirs);
     TRY(settings_decode(&theirs, bytes_text(text), outputs, command_problem, NULL, err));
@@ -192,7 +218,9 @@ static enum status verify(struct session *session, const struct arguments *a, st
     uint64_t epochs;
     const char *outputs = has_epochs(session) ? session->from : session->to;
     if (outputs == NULL)
-        return FAIL(err, FATAL, EX_USAGE, "%s has no epochs topic: name the folder of its replay with --to", session->from);
+        return FAIL(err, FATAL, EX_USAGE,
+                    "%s has no epochs topic: name the folder of its replay with --to",
+                    session->from);
     TRY(adopt_config(session, outputs, err));
     progress_start(&progress, session->settings.progress_s);
     enum status status = verify_outputs(session, outputs, &progress, &epochs, err);
@@ -201,9 +229,12 @@ static enum status verify(struct session *session, const struct arguments *a, st
     char hex[DIGEST_HEX_BYTES];
     digest_hex(tables_digest(stage_tables(session->stage)), hex);
     char finished[FILE_PATH_BYTES];
-    bool whole = snprintf(finished, sizeof finished, "%s/recording.yaml", outputs) < (int)sizeof finished && file_exists(finished);
+    bool whole =
+        snprintf(finished, sizeof finished, "%s/recording.yaml", outputs) < (int)sizeof finished &&
+        file_exists(finished);
     if (a->json)
-        printf("{\"verified_epochs\":%" PRIu64 ",\"digest\":\"%s\",\"finished\":%s}\n", epochs, hex, whole ? "true" : "false");
+        printf("{\"verified_epochs\":%" PRIu64 ",\"digest\":\"%s\",\"finished\":%s}\n", epochs, hex,
+               whole ? "true" : "false");
     else
         printf("verified: %" PRIu64 " epochs, every row equal%s; digest %s\n", epochs,
                whole ? "" : " (the replay is not finished: --resume goes on)", hex);
@@ -224,12 +255,15 @@ int cmd_replay(int argc, char **argv) {
         return command_usage(argv, "--resume and --verify exclude each other");
     signal(SIGINT, ask_stop);
     signal(SIGTERM, ask_stop);
-    enum status status = settings_from(&settings, a.config, a.assignments, a.assignment_count, command_problem, NULL, &err);
+    enum status status = settings_from(&settings, a.config, a.assignments, a.assignment_count,
+                                       command_problem, NULL, &err);
     if (status == OK)
         status = session_open(&session, &settings, a.from, a.to, &err);
     if (status == OK) {
-        log_info("replay.start", "from=\"%s\" events=%" PRIu64 " listings=%" PRIu64 " dims=%u blas_core=%s", a.from,
-                 session.interactions + session.listings, session.listings, session.settings.content_dims, blas_core_running());
+        log_info("replay.start",
+                 "from=\"%s\" events=%" PRIu64 " listings=%" PRIu64 " dims=%u blas_core=%s", a.from,
+                 session.interactions + session.listings, session.listings,
+                 session.settings.content_dims, blas_core_running());
         status = a.verify ? verify(&session, &a, &err) : replay(&session, &a, &err);
     }
     session_close(&session);

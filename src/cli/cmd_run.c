@@ -8,8 +8,8 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
-#include <string.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #define LOG_BYTES ((size_t)2 << 30) /* address space: an epoch number for each row, manifests */
@@ -29,28 +29,35 @@ static volatile sig_atomic_t stop_asked;
 static void ask_stop(int number) {
     (void)number;
     if (stop_asked)
-        _Exit(EX_TEMPFAIL); /* the open transaction is aborted by the next instance: nothing is lost */
+        _Exit(
+            EX_TEMPFAIL); /* the open transaction is aborted by the next instance: nothing is lost */
     stop_asked = 1;
 }
 
 /* ---- restore ---- */
 
-static enum status fold_record(struct run *run, struct compacted *compacted, enum compacted_pass pass, const struct record *record,
+static enum status fold_record(struct run *run, struct compacted *compacted,
+                               enum compacted_pass pass, const struct record *record,
                                uint64_t *rows, struct error *err) {
     struct row_output row;
     bool folded;
     TRY(codec_decode_row(run->session.codec, record, &row, err));
     struct table *table = tables_named(stage_tables(run->session.stage), bytes_text(row.table));
     if (table == NULL)
-        return FAIL(err, FATAL, EX_CONFIG, "%s-%d, offset %" PRId64 ": the log has rows of table '%s' and this configuration has no such table: run with the model.variant of before, or under another kafka.application and kafka.prefix",
-                    topic_name(record->topic), record->partition, record->offset, row.table);
+        return FAIL(
+            err, FATAL, EX_CONFIG,
+            "%s-%d, offset %" PRId64
+            ": the log has rows of table '%s' and this configuration has no such table: run with "
+            "the model.variant of before, or under another kafka.application and kafka.prefix",
+            topic_name(record->topic), record->partition, record->offset, row.table);
     struct folded_row folded_row = {table, row.key, row.position, row.version, row.value};
     TRY(compacted_fold(compacted, pass, &folded_row, row.epoch, &folded, err));
     *rows += folded;
     return OK;
 }
 
-static enum status fold_topics(struct run *run, struct compacted *compacted, enum compacted_pass pass, uint64_t *rows, struct error *err) {
+static enum status fold_topics(struct run *run, struct compacted *compacted,
+                               enum compacted_pass pass, uint64_t *rows, struct error *err) {
     static const enum topic parents[] = {TOPIC_CHANGELOG, TOPIC_RANKER_DELTAS, TOPIC_CODEBOOKS};
     static const enum topic children[] = {TOPIC_CHANGELOG, TOPIC_RANKER_DELTAS, TOPIC_SEMANTIC_IDS};
     struct kafka_log *log;
@@ -63,7 +70,8 @@ static enum status fold_topics(struct run *run, struct compacted *compacted, enu
         if (status == OK && got)
             status = fold_record(run, compacted, pass, &record, rows, err);
         if (share - shown >= 0.1) {
-            log_info("restore.progress", "pass=%d percent=%.0f rows=%" PRIu64, (int)pass + 1, 100 * share, *rows);
+            log_info("restore.progress", "pass=%d percent=%.0f rows=%" PRIu64, (int)pass + 1,
+                     100 * share, *rows);
             shown = share;
         }
     }
@@ -103,7 +111,8 @@ static enum status restore(struct run *run, struct error *err) {
     }
     struct arena arena;
     TRY(arena_reserve(&arena, "restore", LOG_BYTES, err));
-    enum status status = compacted_create(&compacted, stage_tables(run->session.stage), &arena, err);
+    enum status status =
+        compacted_create(&compacted, stage_tables(run->session.stage), &arena, err);
     if (status == OK)
         status = fold_topics(run, compacted, PASS_PARENTS, &rows, err);
     if (status == OK)
@@ -132,11 +141,14 @@ static enum status lead(struct run *run, struct error *err) {
     return OK;
 }
 
-static void tell_progress(const struct run *run, const struct stage_totals *totals, uint64_t *shown) {
+static void tell_progress(const struct run *run, const struct stage_totals *totals,
+                          uint64_t *shown) {
     if (totals->events == *shown)
         return;
     *shown = totals->events;
-    log_info("run.progress", "epoch=%" PRIu64 " events=%" PRIu64 " labelled=%" PRIu64 " parked=%" PRIu64 " dead_letters=%" PRIu64 " auc=%.4f",
+    log_info("run.progress",
+             "epoch=%" PRIu64 " events=%" PRIu64 " labelled=%" PRIu64 " parked=%" PRIu64
+             " dead_letters=%" PRIu64 " auc=%.4f",
              totals->epochs, totals->events, totals->labelled, totals->parked, totals->dead_letters,
              model_auc(stage_model(run->session.stage)));
 }
@@ -152,7 +164,9 @@ static enum status run_epochs(struct run *run, struct error *err) {
         if (status != RETRY)
             TRY(status);
         if (!leads)
-            return FAIL(err, FATAL, EX_UNAVAILABLE, "another instance leads now: this one stops without publishing what it had not committed; start it again to stand by");
+            return FAIL(err, FATAL, EX_UNAVAILABLE,
+                        "another instance leads now: this one stops without publishing what it had "
+                        "not committed; start it again to stand by");
         if (time(NULL) >= next_line) {
             struct stage_totals totals;
             stage_totals(run->session.stage, &totals);
@@ -171,7 +185,8 @@ static enum status open_and_run(struct run *run, struct error *err) {
         return OK;
     TRY(kafka_source_open(&run->source, &run->kafka, err));
     TRY(kafka_sink_open(&run->sink, &run->kafka, run->leader, err));
-    TRY(session_stage(&run->session, kafka_source_port(run->source), kafka_sink_port(run->sink), err));
+    TRY(session_stage(&run->session, kafka_source_port(run->source), kafka_sink_port(run->sink),
+                      err));
     TRY(arena_reserve(&run->log_arena, "manifest", (size_t)64 << 20, err));
     TRY(restore(run, err));
     log_info("run.ready", "text=\"restored and leading\" blas_core=%s", blas_core_running());
@@ -200,7 +215,8 @@ enum { OPTION_SET = 256 };
 
 static const struct argp_option options[] = {
     {"config", 'c', "FILE", 0, "The configuration (YAML); see conf/run.yaml", 0},
-    {"set", OPTION_SET, "KEY=VALUE", 0, "Override one setting, e.g. --set kafka.brokers=broker:9092 (may be repeated)", 0},
+    {"set", OPTION_SET, "KEY=VALUE", 0,
+     "Override one setting, e.g. --set kafka.brokers=broker:9092 (may be repeated)", 0},
     COMMAND_HELP_OPTION,
     {0}};
 
@@ -222,28 +238,44 @@ static error_t parse(int key, char *value, struct argp_state *state) {
 }
 
 static const struct argp argp = {
-    options, parse, "-c FILE",
-    "Runs the stage on Kafka: one epoch is one transaction, the state is in the topics. Missing topics are created. Of several "
+    options,
+    parse,
+    "-c FILE",
+    "Runs the stage on Kafka: one epoch is one transaction, the state is in the topics. Missing "
+    "topics are created. Of several "
     "instances with one kafka.application one leads and the others wait.\v"
     "Example:\n  coldstream run -c conf/run.yaml --set kafka.brokers=127.0.0.1:9092\n\n"
-    "SIGTERM and SIGINT: ends after the open epoch, exit code 0; a second one ends at once, and nothing is lost.",
-    NULL, NULL, NULL};
+    "SIGTERM and SIGINT: ends after the open epoch, exit code 0; a second one ends at once, and "
+    "nothing is lost.",
+    NULL,
+    NULL,
+    NULL};
 
 static void kafka_settings(const struct settings *settings, struct kafka_config *out) {
-    *out = (struct kafka_config){.brokers = settings->kafka_brokers, .prefix = settings->kafka_prefix,
-                                 .application = settings->kafka_application, .input_partitions_max = STAGE_PARTITIONS_MAX / TOPIC_INPUTS,
+    *out = (struct kafka_config){.brokers = settings->kafka_brokers,
+                                 .prefix = settings->kafka_prefix,
+                                 .application = settings->kafka_application,
+                                 .input_partitions_max = STAGE_PARTITIONS_MAX / TOPIC_INPUTS,
                                  .transaction_timeout_ms = settings->transaction_timeout_ms,
-                                 .session_timeout_ms = settings->session_timeout_ms, .fetch_bytes_max = BUFFER_BYTES,
-                                 .produce_bytes_max = BUFFER_BYTES, .poll_ms = 20, .linger_ms = settings->linger_ms};
+                                 .session_timeout_ms = settings->session_timeout_ms,
+                                 .fetch_bytes_max = BUFFER_BYTES,
+                                 .produce_bytes_max = BUFFER_BYTES,
+                                 .poll_ms = 20,
+                                 .linger_ms = settings->linger_ms};
     for (enum topic topic = 0; topic < TOPIC_COUNT; topic++)
-        out->partitions[topic] = topic < TOPIC_INPUTS || topic == TOPIC_EPOCHS ? 1 : (int32_t)settings->output_partitions;
+        out->partitions[topic] = topic < TOPIC_INPUTS || topic == TOPIC_EPOCHS
+                                     ? 1
+                                     : (int32_t)settings->output_partitions;
 }
 
 static enum status start(struct run *run, const struct arguments *a, struct error *err) {
     struct settings settings;
-    TRY(settings_from(&settings, a->config, a->assignments, a->assignment_count, command_problem, NULL, err));
+    TRY(settings_from(&settings, a->config, a->assignments, a->assignment_count, command_problem,
+                      NULL, err));
     if (settings.kafka_brokers[0] == '\0')
-        return FAIL(err, FATAL, EX_CONFIG, "kafka.brokers is empty: name the bootstrap servers, as in kafka.brokers: \"127.0.0.1:9092\"");
+        return FAIL(err, FATAL, EX_CONFIG,
+                    "kafka.brokers is empty: name the bootstrap servers, as in kafka.brokers: "
+                    "\"127.0.0.1:9092\"");
     TRY(session_open_live(&run->session, &settings, err));
     kafka_settings(&run->session.settings, &run->kafka);
     return open_and_run(run, err);

@@ -8,8 +8,7 @@ static enum status count_one(struct session *s, const struct model_config *model
     struct event event;
     enum dead_reason reason;
     uint32_t row;
-    if (record->damage != NULL ||
-        codec.decode(codec.self, record, &event, &reason, err) != OK ||
+    if (record->damage != NULL || codec.decode(codec.self, record, &event, &reason, err) != OK ||
         check_event(&s->settings.stage, model, record, &event, &reason, err) != OK)
         return OK;
     bool listed = event.kind == EVENT_LISTING;

@@ -29,9 +29,9 @@
 #define MARKET_INITIAL_SHARE 0.6
 
 enum market_labels {
-    MARKET_GIVEN, /* every item shown gives one interaction with its label */
+    MARKET_GIVEN,       /* every item shown gives one interaction with its label */
     MARKET_IMPRESSIONS, /* ... gives an impression, and seconds later a click if there was one */
-    MARKET_CLICKS /* clicks alone */
+    MARKET_CLICKS       /* clicks alone */
 };
 
 struct market_config {

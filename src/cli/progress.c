@@ -18,8 +18,12 @@ void progress_start(struct progress *progress, double interval_s) {
     progress->started_s = progress->shown_s = now_s();
 }
 
-bool progress_due(struct progress *progress) { return now_s() - progress->shown_s >= progress->interval_s; }
-double progress_seconds(const struct progress *progress) { return now_s() - progress->started_s; }
+bool progress_due(struct progress *progress) {
+    return now_s() - progress->shown_s >= progress->interval_s;
+}
+double progress_seconds(const struct progress *progress) {
+    return now_s() - progress->started_s;
+}
 
 void progress_show(struct progress *progress, const struct progress_line *line) {
     char day[32] = "-", auc[16] = "-";
@@ -32,11 +36,14 @@ void progress_show(struct progress *progress, const struct progress_line *line) 
     double rate = (double)line->events / progress_seconds(progress);
     int percent = line->total ? (int)(100 * line->events / line->total) : 0;
     if (progress->terminal)
-        fprintf(stderr, "\r%3d %%  %" PRIu64 " events  %.0f/s  stream %s  epoch %" PRIu64 "  AUC %s   ", percent, line->events, rate,
-                day, line->epoch, auc);
+        fprintf(stderr,
+                "\r%3d %%  %" PRIu64 " events  %.0f/s  stream %s  epoch %" PRIu64 "  AUC %s   ",
+                percent, line->events, rate, day, line->epoch, auc);
     else
-        log_info("replay.progress", "percent=%d events=%" PRIu64 " events_per_s=%.0f stream=%s epoch=%" PRIu64 " auc=%s", percent,
-                 line->events, rate, day, line->epoch, auc);
+        log_info("replay.progress",
+                 "percent=%d events=%" PRIu64 " events_per_s=%.0f stream=%s epoch=%" PRIu64
+                 " auc=%s",
+                 percent, line->events, rate, day, line->epoch, auc);
     fflush(stderr);
     progress->shown_s = now_s();
 }

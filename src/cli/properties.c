@@ -132,7 +132,8 @@ const struct property properties[] = {
 
     NUMBER("evaluation.warmup_share", PROPERTY_F64, warmup_share, 0, 0.9, "0.1", "share",
            "Of the recording's interactions that the AUC figures leave out at the start."),
-    NUMBER("evaluation.warmup_events", PROPERTY_U64, warmup_events, 0, 9007199254740992.0, "0", "events",
+    NUMBER("evaluation.warmup_events", PROPERTY_U64, warmup_events, 0, 9007199254740992.0, "0",
+           "events",
            "AUC and the other figures leave out so many labelled events at the start. 0: the share "
            "decides."),
 
@@ -160,7 +161,8 @@ const struct property properties[] = {
            "Listings never wait."),
     NUMBER("kafka.session_timeout_ms", PROPERTY_U32, session_timeout_ms, 1000, 300000, "6000", "ms",
            "A leader that was killed is replaced after this."),
-    NUMBER("kafka.transaction_timeout_ms", PROPERTY_U32, transaction_timeout_ms, 1000, 900000, "15000", "ms",
+    NUMBER("kafka.transaction_timeout_ms", PROPERTY_U32, transaction_timeout_ms, 1000, 900000,
+           "15000", "ms",
            "The broker aborts the transaction of an instance that is gone after this; readers wait "
            "for it meanwhile."),
 

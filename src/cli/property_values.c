@@ -33,9 +33,9 @@ const char *property_nearest(const char *path) {
 
 static void *value_at(const struct property *property, uint32_t index,
                       const struct settings *settings) {
-    static const size_t sizes[] = {[PROPERTY_U64] = 8, [PROPERTY_I64] = 8, [PROPERTY_U32] = 4,
-                                   [PROPERTY_F32] = 4, [PROPERTY_F64] = 8, [PROPERTY_NAME] = 4,
-                                   [PROPERTY_WORDS] = 1};
+    static const size_t sizes[] = {
+        [PROPERTY_U64] = 8, [PROPERTY_I64] = 8,  [PROPERTY_U32] = 4,  [PROPERTY_F32] = 4,
+        [PROPERTY_F64] = 8, [PROPERTY_NAME] = 4, [PROPERTY_WORDS] = 1};
     ASSERT(index < property->count);
     return (char *)(uintptr_t)settings + property->offset + index * sizes[property->type];
 }
@@ -108,12 +108,14 @@ static enum status parse_words(const struct property *property, const char *text
         len -= 2;
     }
     if (len > (size_t)property->max || len < (size_t)property->min)
-        return FAIL(err, FATAL, EX_CONFIG, "%s: a text of %.0f to %.0f characters is possible, this has %zu",
+        return FAIL(err, FATAL, EX_CONFIG,
+                    "%s: a text of %.0f to %.0f characters is possible, this has %zu",
                     property->path, property->min, property->max, len);
     for (size_t i = 0; i < len; i++)
         if (text[i] < 0x20 || text[i] > 0x7E || text[i] == '"' || text[i] == '\\')
             return FAIL(err, FATAL, EX_CONFIG,
-                        "%s: character %zu is not possible here; printable ASCII without quotes and backslashes is",
+                        "%s: character %zu is not possible here; printable ASCII without quotes "
+                        "and backslashes is",
                         property->path, i + 1);
     memcpy(out, text, len);
     out[len] = '\0';

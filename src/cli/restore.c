@@ -15,7 +15,7 @@
 struct fold {
     struct session *session;
     struct output_log *log;
-    struct arena arena;   /* of one epoch */
+    struct arena arena; /* of one epoch */
     struct arena rows_arena;
     struct folded_row *rows;
     uint32_t count;
@@ -25,11 +25,13 @@ struct fold {
 static void name_setting(const char *section, const char *line, char *out, size_t size) {
     int section_bytes = *line == ' ' ? (int)strcspn(section, ":") : 0;
     line += strspn(line, " ");
-    snprintf(out, size, "%.*s%s%.*s", section_bytes, section, section_bytes ? "." : "", (int)strcspn(line, "\n"), line);
+    snprintf(out, size, "%.*s%s%.*s", section_bytes, section, section_bytes ? "." : "",
+             (int)strcspn(line, "\n"), line);
 }
 
 /* The first line of two texts of settings (sections, and keys indented below them) that differs. */
-static enum status name_difference(const char *to, const char *then, const char *now, struct error *err) {
+static enum status name_difference(const char *to, const char *then, const char *now,
+                                   struct error *err) {
     const char *section = "";
     char setting_then[128], setting_now[128];
     for (;;) {
@@ -43,24 +45,28 @@ static enum status name_difference(const char *to, const char *then, const char 
     }
     name_setting(section, then, setting_then, sizeof setting_then);
     name_setting(section, now, setting_now, sizeof setting_now);
-    return FAIL(err, FATAL, EX_CONFIG, "%s was begun with `%s', now it is `%s': resume it with the configuration of the first run, or replay into a new folder",
+    return FAIL(err, FATAL, EX_CONFIG,
+                "%s was begun with `%s', now it is `%s': resume it with the configuration of the "
+                "first run, or replay into a new folder",
                 to, setting_then, setting_now);
 }
 
 enum status restore_check_config(struct session *session, struct error *err) {
     char path[FILE_PATH_BYTES];
-    if (snprintf(path, sizeof path, "%s/epochs-0.avro", session->to) >= (int)sizeof path || !file_exists(path))
+    if (snprintf(path, sizeof path, "%s/epochs-0.avro", session->to) >= (int)sizeof path ||
+        !file_exists(path))
         return OK;
     char *text = arena_must(&session->arena, SESSION_TEXT_BYTES);
     struct error unread;
     /* cut off before its first epoch, or damaged: whoever opens it to go on says so */
-    if (verify_config(session, session->to, text, SESSION_TEXT_BYTES, &unread) != OK || text[0] == '\0' ||
-        strcmp(text, session->config_text) == 0)
+    if (verify_config(session, session->to, text, SESSION_TEXT_BYTES, &unread) != OK ||
+        text[0] == '\0' || strcmp(text, session->config_text) == 0)
         return OK;
     return name_difference(session->to, text, session->config_text, err);
 }
 
-static enum status snapshot_path(const struct session *session, char path[FILE_PATH_BYTES], struct error *err) {
+static enum status snapshot_path(const struct session *session, char path[FILE_PATH_BYTES],
+                                 struct error *err) {
     if (snprintf(path, FILE_PATH_BYTES, "%s/" SNAPSHOT_FILE, session->to) >= FILE_PATH_BYTES)
         return FAIL(err, FATAL, EX_USAGE, "%s: the path is too long", session->to);
     return OK;
@@ -75,14 +81,18 @@ enum status restore_snapshot(struct session *session, uint64_t epoch, struct err
 }
 
 /* The epoch of the snapshot that was restored; 0 when there is none of use. */
-static enum status start_from_snapshot(struct session *session, uint64_t epoch, uint64_t *restored, struct error *err) {
+static enum status start_from_snapshot(struct session *session, uint64_t epoch, uint64_t *restored,
+                                       struct error *err) {
     char path[FILE_PATH_BYTES];
     struct bytes note = {0};
     *restored = 0;
     TRY(snapshot_path(session, path, err));
-    enum status status = snapshot_read(path, stage_tables(session->stage), &session->arena, &note, err);
+    enum status status =
+        snapshot_read(path, stage_tables(session->stage), &session->arena, &note, err);
     if (status == BAD_RECORD) {
-        log_warn("snapshot.ignored", "path=\"%s\" reason=\"%s\" remedy=\"none needed: the log has everything\"", path, err->text);
+        log_warn("snapshot.ignored",
+                 "path=\"%s\" reason=\"%s\" remedy=\"none needed: the log has everything\"", path,
+                 err->text);
         return OK;
     }
     if (status == RETRY)
@@ -92,7 +102,8 @@ static enum status start_from_snapshot(struct session *session, uint64_t epoch, 
     if (*restored <= epoch)
         return OK;
     /* newer than the last sealed epoch: of a run whose end was lost; the log decides */
-    log_warn("snapshot.ignored", "path=\"%s\" reason=\"newer than the last sealed epoch %" PRIu64 "\"", path, epoch);
+    log_warn("snapshot.ignored",
+             "path=\"%s\" reason=\"newer than the last sealed epoch %" PRIu64 "\"", path, epoch);
     *restored = 0;
     tables_clear(stage_tables(session->stage));
     return OK;
@@ -102,16 +113,21 @@ static enum status take_row(void *self, const struct row_output *row, struct err
     struct fold *fold = self;
     struct table *table = tables_named(stage_tables(fold->session->stage), bytes_text(row->table));
     if (table == NULL)
-        return FAIL(err, FATAL, EX_CONFIG, "the outputs have rows of table '%s' and this configuration has no such table: resume with the configuration of the first run", row->table);
+        return FAIL(err, FATAL, EX_CONFIG,
+                    "the outputs have rows of table '%s' and this configuration has no such table: "
+                    "resume with the configuration of the first run",
+                    row->table);
     if (fold->count == FOLD_ROWS_MAX)
         return FAIL(err, FATAL, EX_DATAERR, "an epoch has more than %u rows", FOLD_ROWS_MAX);
     struct folded_row *out = &fold->rows[fold->count++];
     *out = (struct folded_row){.table = table, .position = row->position, .version = row->version};
     out->key = bytes_of(arena_copy(&fold->arena, row->key.data, row->key.len), row->key.len);
     if (row->value.data)
-        out->value = bytes_of(arena_copy(&fold->arena, row->value.data, row->value.len), row->value.len);
+        out->value =
+            bytes_of(arena_copy(&fold->arena, row->value.data, row->value.len), row->value.len);
     if (out->key.data == NULL || (row->value.data && out->value.data == NULL))
-        return FAIL(err, FATAL, EX_DATAERR, "the rows of an epoch do not fit in %zu bytes", FOLD_BYTES);
+        return FAIL(err, FATAL, EX_DATAERR, "the rows of an epoch do not fit in %zu bytes",
+                    FOLD_BYTES);
     return OK;
 }
 
@@ -119,10 +135,13 @@ static enum status fold_one(struct fold *fold, const struct manifest *manifest, 
     size_t mark = arena_mark(&fold->arena);
     fold->count = 0;
     TRY(output_log_rows(fold->log, manifest, take_row, fold, err));
-    enum status status = fold_epoch(stage_tables(fold->session->stage), fold->rows, fold->count, err);
+    enum status status =
+        fold_epoch(stage_tables(fold->session->stage), fold->rows, fold->count, err);
     arena_rewind(&fold->arena, mark);
     if (status == BAD_RECORD)
-        return FAIL(err, FATAL, EX_DATAERR, "epoch %" PRIu64 " of the outputs does not fold: replay into a new folder", manifest->epoch);
+        return FAIL(err, FATAL, EX_DATAERR,
+                    "epoch %" PRIu64 " of the outputs does not fold: replay into a new folder",
+                    manifest->epoch);
     return status;
 }
 
@@ -136,21 +155,31 @@ static bool manifest_digest(void *self, const char *table, struct digest *out) {
     return false;
 }
 
-enum status restore_check_state(const struct session *session, struct manifest *manifest, const char *where, struct error *err) {
+enum status restore_check_state(const struct session *session, struct manifest *manifest,
+                                const char *where, struct error *err) {
     const char *name = fold_differs(stage_tables(session->stage), manifest_digest, manifest);
     if (name != NULL)
-        return FAIL(err, FATAL, EX_DATAERR, "after epoch %" PRIu64 " table '%s' is not what its manifest says: %s was changed, or comes from another configuration; replay into a new folder or run under another application",
-                    manifest->epoch, name, where);
+        return FAIL(
+            err, FATAL, EX_DATAERR,
+            "after epoch %" PRIu64
+            " table '%s' is not what its manifest says: %s was changed, or comes from another "
+            "configuration; replay into a new folder or run under another application",
+            manifest->epoch, name, where);
     return OK;
 }
 
-static enum status other_inputs(const struct session *session, const struct input_range *range, struct error *err) {
-    return FAIL(err, FATAL, EX_CONFIG, "%s was made from another recording than %s: %s-%d, offsets %" PRId64 " to %" PRId64 ", differ; give the first one with --from, or replay into a new folder",
-                session->to, session->from, topic_name(range->topic), range->partition, range->first_offset, range->last_offset);
+static enum status other_inputs(const struct session *session, const struct input_range *range,
+                                struct error *err) {
+    return FAIL(err, FATAL, EX_CONFIG,
+                "%s was made from another recording than %s: %s-%d, offsets %" PRId64 " to %" PRId64
+                ", differ; give the first one with --from, or replay into a new folder",
+                session->to, session->from, topic_name(range->topic), range->partition,
+                range->first_offset, range->last_offset);
 }
 
 /* The inputs of the epoch that was sealed last must be those that are read now, or two streams would be mixed. */
-static enum status check_inputs(struct session *session, const struct manifest *manifest, struct error *err) {
+static enum status check_inputs(struct session *session, const struct manifest *manifest,
+                                struct error *err) {
     struct source_port source = recording_source_port(session->source);
     bool got = true, end;
     TRY(recording_source_follow(session->source, manifest->ranges, manifest->range_count, err));
@@ -170,14 +199,16 @@ static enum status check_inputs(struct session *session, const struct manifest *
     return recording_source_follow(session->source, NULL, 0, err);
 }
 
-static enum status fold_log(struct fold *fold, uint64_t epoch, uint64_t from_snapshot, struct error *err) {
+static enum status fold_log(struct fold *fold, uint64_t epoch, uint64_t from_snapshot,
+                            struct error *err) {
     struct manifest manifest;
     bool got;
     do {
         arena_reset(&fold->arena);
         TRY(output_log_manifest(fold->log, &fold->arena, &manifest, &got, err));
         if (!got)
-            return FAIL(err, FATAL, EX_DATAERR, "%s: the manifest of epoch %" PRIu64 " is missing", fold->session->to, epoch);
+            return FAIL(err, FATAL, EX_DATAERR, "%s: the manifest of epoch %" PRIu64 " is missing",
+                        fold->session->to, epoch);
         if (manifest.epoch <= from_snapshot)
             TRY(output_log_skip(fold->log, &manifest, err));
         else
@@ -194,7 +225,8 @@ enum status restore_stage(struct session *session, uint64_t epoch, struct error 
     session_writer_config(session, &written);
     TRY(start_from_snapshot(session, epoch, &from_snapshot, err));
     TRY(arena_reserve(&fold.arena, "rows of an epoch", FOLD_BYTES, err));
-    TRY(arena_reserve(&fold.rows_arena, "row index of an epoch", (size_t)FOLD_ROWS_MAX * sizeof *fold.rows, err));
+    TRY(arena_reserve(&fold.rows_arena, "row index of an epoch",
+                      (size_t)FOLD_ROWS_MAX * sizeof *fold.rows, err));
     fold.rows = arena_must(&fold.rows_arena, (size_t)FOLD_ROWS_MAX * sizeof *fold.rows);
     TRY(output_log_open(&fold.log, session->to, &written, session->codec, &session->arena, err));
     enum status status = fold_log(&fold, epoch, from_snapshot, err);

@@ -17,6 +17,7 @@ enum status restore_stage(struct session *session, uint64_t epoch, struct error 
 enum status restore_snapshot(struct session *session, uint64_t epoch, struct error *err);
 
 /* FATAL EX_DATAERR when a table is not what the manifest says; `where` names the log for the message. */
-enum status restore_check_state(const struct session *session, struct manifest *manifest, const char *where, struct error *err);
+enum status restore_check_state(const struct session *session, struct manifest *manifest,
+                                const char *where, struct error *err);
 
 #endif

@@ -9,7 +9,8 @@
 #define CODEC_BYTES_MAX ((size_t)64 << 20) /* Avro C's heap; the largest record must fit */
 
 /* Counts and times of a file whose recording.yaml entry has none. */
-static enum status count_file(const struct session *s, struct recorded_partition *partition, struct error *err) {
+static enum status count_file(const struct session *s, struct recorded_partition *partition,
+                              struct error *err) {
     struct recording_reader *reader;
     TRY(recording_reader_open(&reader, s->from, partition, err));
     enum status status = OK;
@@ -37,22 +38,26 @@ static enum status count_inputs(struct session *s, struct error *err) {
             s->listings += (uint64_t)p->count;
     }
     if (s->interactions + s->listings == 0)
-        return FAIL(err, FATAL, EX_NOINPUT, "%s: the recording has no item-content and no interactions", s->from);
+        return FAIL(err, FATAL, EX_NOINPUT,
+                    "%s: the recording has no item-content and no interactions", s->from);
     return OK;
 }
 
 static enum status open_codec(struct session *s, struct error *err) {
-    struct writer_schema *writers = arena_must(&s->arena, (s->info.schema_count + 1) * sizeof *writers);
+    struct writer_schema *writers =
+        arena_must(&s->arena, (s->info.schema_count + 1) * sizeof *writers);
     for (uint32_t i = 0; i < s->info.schema_count; i++)
-        writers[i] = (struct writer_schema){s->info.schemas[i].id, s->info.schemas[i].subject, s->info.schemas[i].json};
+        writers[i] = (struct writer_schema){s->info.schemas[i].id, s->info.schemas[i].subject,
+                                            s->info.schemas[i].json};
     return codec_create(&s->codec, writers, s->info.schema_count, CODEC_BYTES_MAX, err);
 }
 
 #define LENGTHS_READ 64 /* listings whose vectors decide the length */
 
 /* Lengths of the first content vectors, as many as fit. */
-static enum status read_lengths(struct session *s, const struct recorded_partition *partition, uint32_t lengths[LENGTHS_READ],
-                                uint32_t *count, struct error *err) {
+static enum status read_lengths(struct session *s, const struct recorded_partition *partition,
+                                uint32_t lengths[LENGTHS_READ], uint32_t *count,
+                                struct error *err) {
     struct recording_reader *reader;
     struct codec_port codec = codec_port(s->codec);
     TRY(recording_reader_open(&reader, s->from, partition, err));
@@ -62,7 +67,8 @@ static enum status read_lengths(struct session *s, const struct recorded_partiti
         struct event event;
         enum dead_reason reason;
         status = recording_reader_next(reader, &record, &got, err);
-        if (status == OK && got && record.damage == NULL && codec.decode(codec.self, &record, &event, &reason, err) == OK &&
+        if (status == OK && got && record.damage == NULL &&
+            codec.decode(codec.self, &record, &event, &reason, err) == OK &&
             event.kind == EVENT_LISTING)
             lengths[(*count)++] = event.as.listing.dims;
     }
@@ -93,7 +99,10 @@ static enum status find_dims(struct session *s, struct error *err) {
     if (s->settings.content_dims == 0)
         s->settings.content_dims = commonest(lengths, count);
     if (s->settings.content_dims < 2)
-        return FAIL(err, FATAL, EX_DATAERR, "%s: no listing with a content vector of 2 or more numbers: set content.dims, or record the item-content topic too", s->from);
+        return FAIL(err, FATAL, EX_DATAERR,
+                    "%s: no listing with a content vector of 2 or more numbers: set content.dims, "
+                    "or record the item-content topic too",
+                    s->from);
     return OK;
 }
 
@@ -135,7 +144,8 @@ static void lasting_text(struct session *s) {
     settings_text(&lasting, s->config_text, sizeof s->config_text);
 }
 
-enum status session_open(struct session *s, const struct settings *settings, const char *from, const char *to, struct error *err) {
+enum status session_open(struct session *s, const struct settings *settings, const char *from,
+                         const char *to, struct error *err) {
     memset(s, 0, sizeof *s);
     s->settings = *settings;
     s->output_schema_count = shipped_schemas(false, s->output_schemas);
@@ -154,13 +164,16 @@ enum status session_open(struct session *s, const struct settings *settings, con
     return recording_source_open(&s->source, from, &s->info, err);
 }
 
-enum status session_open_live(struct session *s, const struct settings *settings, struct error *err) {
+enum status session_open_live(struct session *s, const struct settings *settings,
+                              struct error *err) {
     memset(s, 0, sizeof *s);
     s->settings = *settings;
     TRY(arena_reserve(&s->arena, "session", SESSION_BYTES, err));
     TRY(open_codec(s, err));
     if (settings->content_dims < 2)
-        return FAIL(err, FATAL, EX_CONFIG, "content.dims must be set: on live topics no recording tells how long the listings' vectors are");
+        return FAIL(err, FATAL, EX_CONFIG,
+                    "content.dims must be set: on live topics no recording tells how long the "
+                    "listings' vectors are");
     fit_z_dims(s);
     lasting_text(s);
     return OK;
@@ -170,25 +183,40 @@ struct model_config session_model_config(const struct session *s) {
     const struct settings *c = &s->settings;
     struct model_config m = {
         .tokenizer = {.content_dims = c->content_dims, .z_dims = c->z_dims, .seed = c->seed},
-        .ranker = {.variant = c->variant, .width = c->width, .history = c->history, .batch = c->batch, .z_dims = c->z_dims,
-                   .prefix_rows = c->prefix_rows, .hidden = {c->hidden[0], c->hidden[1]}, .rate_rows = c->rate_rows,
-                   .rate_dense = c->rate_dense, .accumulator_rows = c->accumulator_rows,
-                   .accumulator_dense = c->accumulator_dense, .init_rows = c->init_rows, .sharpness = c->sharpness,
+        .ranker = {.variant = c->variant,
+                   .width = c->width,
+                   .history = c->history,
+                   .batch = c->batch,
+                   .z_dims = c->z_dims,
+                   .prefix_rows = c->prefix_rows,
+                   .hidden = {c->hidden[0], c->hidden[1]},
+                   .rate_rows = c->rate_rows,
+                   .rate_dense = c->rate_dense,
+                   .accumulator_rows = c->accumulator_rows,
+                   .accumulator_dense = c->accumulator_dense,
+                   .init_rows = c->init_rows,
+                   .sharpness = c->sharpness,
                    .seed = c->seed},
-        .train_listings = c->train_listings, .items_max = c->items_max, .users_max = c->users_max,
-        .id_bytes_max = c->id_bytes_max, .title_bytes = c->title_bytes,
-        .warmup_events = c->warmup_events, .seed = c->seed};
+        .train_listings = c->train_listings,
+        .items_max = c->items_max,
+        .users_max = c->users_max,
+        .id_bytes_max = c->id_bytes_max,
+        .title_bytes = c->title_bytes,
+        .warmup_events = c->warmup_events,
+        .seed = c->seed};
     memcpy(m.tokenizer.books, c->books, sizeof c->books);
     memcpy(m.ranker.books, c->books, sizeof c->books);
     return m;
 }
 
-enum status session_stage(struct session *s, struct source_port source, struct sink_port sink, struct error *err) {
+enum status session_stage(struct session *s, struct source_port source, struct sink_port sink,
+                          struct error *err) {
     s->settings.stage.config_text = s->config_text;
     s->settings.stage.build = program_version;
     s->settings.stage.blas_core = blas_core_running();
     struct model_config model = session_model_config(s);
-    return stage_create(&s->stage, &s->settings.stage, &model, source, sink, codec_port(s->codec), err);
+    return stage_create(&s->stage, &s->settings.stage, &model, source, sink, codec_port(s->codec),
+                        err);
 }
 
 void session_close(struct session *s) {

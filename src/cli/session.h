@@ -10,11 +10,11 @@
 
 struct session {
     struct arena arena;
-    struct settings settings;  /* effective: sizes that the recording decides are filled in */
+    struct settings settings; /* effective: sizes that the recording decides are filled in */
     char config_text[SESSION_TEXT_BYTES];
     const char *from, *to;
     struct recording_info info;
-    uint64_t interactions;     /* records of the recording's interactions */
+    uint64_t interactions; /* records of the recording's interactions */
     uint64_t listings;
     struct recorded_schema output_schemas[RECORDED_SCHEMAS_MAX]; /* of what a replay writes */
     uint32_t output_schema_count;
@@ -24,12 +24,14 @@ struct session {
 };
 
 /* Reads recording.yaml, makes the codec, fixes the sizes that the recording decides, opens the source. `settings` is copied. */
-enum status session_open(struct session *session, const struct settings *settings, const char *from, const char *to,
-                         struct error *err);
+enum status session_open(struct session *session, const struct settings *settings, const char *from,
+                         const char *to, struct error *err);
 /* The same for live topics: no recording, so content.dims must be set. */
-enum status session_open_live(struct session *session, const struct settings *settings, struct error *err);
+enum status session_open_live(struct session *session, const struct settings *settings,
+                              struct error *err);
 /* The stage between a source and a sink. */
-enum status session_stage(struct session *session, struct source_port source, struct sink_port sink, struct error *err);
+enum status session_stage(struct session *session, struct source_port source, struct sink_port sink,
+                          struct error *err);
 void session_close(struct session *session);
 
 /* What the stage writes: partitions of each output topic, schemas. */

@@ -9,25 +9,27 @@ enum encoder { ENCODER_PCA };
 
 struct settings {
     uint64_t seed;
-    uint32_t content_dims;       /* 0: taken from the recording's first listing */
+    uint32_t content_dims; /* 0: taken from the recording's first listing */
     uint32_t title_bytes;
     uint32_t z_dims;
     uint32_t books[SID_CODES];
-    uint32_t train_listings;     /* at most; a recording with few listings at its start trains on fewer */
-    enum variant variant;        /* model.variant=id | id+content | id+sid */
-    enum encoder encoder;        /* model.encoder=pca */
+    uint32_t
+        train_listings;   /* at most; a recording with few listings at its start trains on fewer */
+    enum variant variant; /* model.variant=id | id+content | id+sid */
+    enum encoder encoder; /* model.encoder=pca */
     uint32_t width, history, batch, hidden[2], prefix_rows;
     float rate_rows, rate_dense, accumulator_rows, accumulator_dense, init_rows, sharpness;
-    struct stage_config stage;   /* epoch.*, labels.*, parking.*; its texts are filled in by the command */
-    double warmup_share;         /* evaluation.warmup_share: of the recording's interactions */
-    uint64_t warmup_events;      /* evaluation.warmup_events; 0: the share decides */
-    uint32_t items_max, users_max, id_bytes_max; /* limits.* */
-    uint32_t output_partitions;  /* of each output topic */
-    uint32_t output_compression; /* none | deflate */
+    struct stage_config
+        stage;           /* epoch.*, labels.*, parking.*; its texts are filled in by the command */
+    double warmup_share; /* evaluation.warmup_share: of the recording's interactions */
+    uint64_t warmup_events; /* evaluation.warmup_events; 0: the share decides */
+    uint32_t items_max, users_max, id_bytes_max;                      /* limits.* */
+    uint32_t output_partitions;                                       /* of each output topic */
+    uint32_t output_compression;                                      /* none | deflate */
     char kafka_brokers[160], kafka_prefix[64], kafka_application[64]; /* kafka.*: for `run` */
     uint32_t linger_ms, session_timeout_ms, transaction_timeout_ms;
-    uint32_t snapshot_epochs;    /* a local snapshot every so many epochs; 0: none */
-    double progress_s;           /* a line per so many seconds when stderr is no terminal */
+    uint32_t snapshot_epochs; /* a local snapshot every so many epochs; 0: none */
+    double progress_s;        /* a line per so many seconds when stderr is no terminal */
 };
 
 void settings_default(struct settings *out);
@@ -35,13 +37,15 @@ void settings_default(struct settings *out);
 /* Reads a YAML file over the defaults. Every error in the file is reported through `report` (one call each, "FILE:LINE:COL: text"
  * with the nearest known key for an unknown one); the status is FATAL EX_CONFIG if there was any, EX_NOINPUT when the file is absent. */
 typedef void (*settings_report)(void *self, const char *text);
-enum status settings_read(struct settings *out, const char *path, settings_report report, void *self, struct error *err);
-enum status settings_decode(struct settings *out, struct bytes yaml, const char *name, settings_report report, void *self,
+enum status settings_read(struct settings *out, const char *path, settings_report report,
+                          void *self, struct error *err);
+enum status settings_decode(struct settings *out, struct bytes yaml, const char *name,
+                            settings_report report, void *self,
                             struct error *err); /* from memory: fuzzing, manifests */
 /* Defaults, then the file, then assignments as after --set. */
 #define SETTINGS_ASSIGNMENTS_MAX 64
-enum status settings_from(struct settings *out, const char *path, const char *const *assignments, int count, settings_report report,
-                          void *self, struct error *err);
+enum status settings_from(struct settings *out, const char *path, const char *const *assignments,
+                          int count, settings_report report, void *self, struct error *err);
 /* "key=value" as after --set. */
 enum status settings_set(struct settings *out, const char *assignment, struct error *err);
 /* The effective configuration as YAML text that settings_decode reads back to the same; returns its length, at most size - 1. */

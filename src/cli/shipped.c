@@ -12,7 +12,8 @@ uint32_t shipped_schemas(bool inputs, struct recorded_schema *out) {
     for (uint32_t i = 0; i < count; i++) {
         if (is_input(&shipped[i]) != inputs)
             continue;
-        ASSERT(kept < RECORDED_SCHEMAS_MAX && strlen(shipped[i].subject) < sizeof out[kept].subject);
+        ASSERT(kept < RECORDED_SCHEMAS_MAX &&
+               strlen(shipped[i].subject) < sizeof out[kept].subject);
         out[kept].id = shipped[i].id;
         strcpy(out[kept].subject, shipped[i].subject);
         out[kept++].json = shipped[i].json;

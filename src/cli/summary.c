@@ -28,7 +28,8 @@ static uint64_t peak_rss_bytes(void) {
     return getrusage(RUSAGE_SELF, &usage) == 0 ? (uint64_t)usage.ru_maxrss * 1024 : 0;
 }
 
-void summary_collect(const struct session *session, double seconds, uint64_t events_before, struct summary *out) {
+void summary_collect(const struct session *session, double seconds, uint64_t events_before,
+                     struct summary *out) {
     memset(out, 0, sizeof *out);
     stage_totals(session->stage, &out->totals);
     model_evaluate(stage_model(session->stage), &out->evaluation);
@@ -43,16 +44,23 @@ void summary_collect(const struct session *session, double seconds, uint64_t eve
 }
 
 /* NaN has no place in JSON: null. */
-static json_t *number(double x) { return isfinite(x) ? json_real(x) : json_null(); }
-static json_t *count_of(uint64_t n) { return json_integer((json_int_t)n); }
-static double events_per_s(const struct summary *s) { return s->seconds > 0 ? (double)s->run_events / s->seconds : 0.0; }
+static json_t *number(double x) {
+    return isfinite(x) ? json_real(x) : json_null();
+}
+static json_t *count_of(uint64_t n) {
+    return json_integer((json_int_t)n);
+}
+static double events_per_s(const struct summary *s) {
+    return s->seconds > 0 ? (double)s->run_events / s->seconds : 0.0;
+}
 
 static json_t *tables_json(const struct tables *set) {
     json_t *out = json_object();
     for (uint32_t i = 0; i < tables_count(set); i++) {
         const struct table *table = tables_at(set, i);
         json_object_set_new(out, table_spec(table)->name,
-                            json_pack("{s:I,s:I}", "rows", (json_int_t)table_rows(table), "bytes", (json_int_t)table_memory(table)));
+                            json_pack("{s:I,s:I}", "rows", (json_int_t)table_rows(table), "bytes",
+                                      (json_int_t)table_memory(table)));
     }
     return out;
 }
@@ -61,7 +69,8 @@ static json_t *dead_letters_json(const struct stage_totals *totals) {
     json_t *out = json_object();
     for (int r = 0; r < DEAD_REASON_COUNT; r++)
         if (totals->dead_by_reason[r])
-            json_object_set_new(out, dead_reason_name((enum dead_reason)r), count_of(totals->dead_by_reason[r]));
+            json_object_set_new(out, dead_reason_name((enum dead_reason)r),
+                                count_of(totals->dead_by_reason[r]));
     return out;
 }
 
@@ -125,7 +134,8 @@ static const char *rate(double x, char text[16]) {
 static void text_dead_letters(const struct stage_totals *totals, FILE *out) {
     for (int r = 0; r < DEAD_REASON_COUNT; r++)
         if (totals->dead_by_reason[r])
-            fprintf(out, "    %-14s %" PRIu64 "\n", dead_reason_name((enum dead_reason)r), totals->dead_by_reason[r]);
+            fprintf(out, "    %-14s %" PRIu64 "\n", dead_reason_name((enum dead_reason)r),
+                    totals->dead_by_reason[r]);
 }
 
 static void text_memory(const struct summary *s, FILE *out) {
@@ -137,29 +147,39 @@ static void text_memory(const struct summary *s, FILE *out) {
         if (table_memory(table) > table_memory(largest))
             largest = table;
     }
-    fprintf(out, "memory        %.0f MB at most; %.1f MB of it %u tables, the largest %s with %.1f MB\n", (double)s->peak_rss_bytes / 1e6,
-            (double)bytes / 1e6, tables_count(s->tables), table_spec(largest)->name, (double)table_memory(largest) / 1e6);
+    fprintf(out,
+            "memory        %.0f MB at most; %.1f MB of it %u tables, the largest %s with %.1f MB\n",
+            (double)s->peak_rss_bytes / 1e6, (double)bytes / 1e6, tables_count(s->tables),
+            table_spec(largest)->name, (double)table_memory(largest) / 1e6);
 }
 
 void summary_text(const struct summary *s, FILE *out) {
     const struct stage_totals *t = &s->totals;
     const struct evaluation *e = &s->evaluation;
     char hex[DIGEST_HEX_BYTES], text[16];
-    fprintf(out, "%sevents        %" PRIu64 " = %" PRIu64 " applied + %" PRIu64 " parked + %" PRIu64 " dead letters\n",
-            s->synthetic ? "synthetic data: a generated marketplace, not real behaviour\n" : "", t->events, t->applied, t->parked,
-            t->dead_letters);
+    fprintf(out,
+            "%sevents        %" PRIu64 " = %" PRIu64 " applied + %" PRIu64 " parked + %" PRIu64
+            " dead letters\n",
+            s->synthetic ? "synthetic data: a generated marketplace, not real behaviour\n" : "",
+            t->events, t->applied, t->parked, t->dead_letters);
     text_dead_letters(t, out);
     fprintf(out, "labelled      %" PRIu64 "   in %" PRIu64 " epochs\n", t->labelled, t->epochs);
-    fprintf(out, "items         %" PRIu64 ", %" PRIu64 " with a SID, %.1f %% of them with one of their own\n", e->items, e->onboarded,
-            isnan(e->sid_unique) ? 0.0 : 100 * e->sid_unique);
-    fprintf(out, "\nAUC of scores given before learning (variant %s)\n  exposures    events      AUC\n", s->variant);
+    fprintf(out,
+            "items         %" PRIu64 ", %" PRIu64
+            " with a SID, %.1f %% of them with one of their own\n",
+            e->items, e->onboarded, isnan(e->sid_unique) ? 0.0 : 100 * e->sid_unique);
+    fprintf(out,
+            "\nAUC of scores given before learning (variant %s)\n  exposures    events      AUC\n",
+            s->variant);
     for (int k = 0; k < EXPOSURE_BUCKETS; k++)
-        fprintf(out, "  %-9s %9" PRIu64 "   %6s\n", exposure_bucket_names[k], e->events_by_exposures[k], rate(e->auc_by_exposures[k], text));
+        fprintf(out, "  %-9s %9" PRIu64 "   %6s\n", exposure_bucket_names[k],
+                e->events_by_exposures[k], rate(e->auc_by_exposures[k], text));
     fprintf(out, "  cold <100              %6s\n", rate(e->auc_cold, text));
     fprintf(out, "  all                    %6s", rate(e->auc, text));
     fprintf(out, "   GAUC %s", rate(e->gauc, text));
     fprintf(out, "   NE %s\n", rate(e->ne, text));
-    fprintf(out, "\nthroughput    %.0f events/s   (%.1f s, %s kernels)\n", events_per_s(s), s->seconds, s->blas_core);
+    fprintf(out, "\nthroughput    %.0f events/s   (%.1f s, %s kernels)\n", events_per_s(s),
+            s->seconds, s->blas_core);
     text_memory(s, out);
     fprintf(out, "digest        %s\n", digest_hex(s->digest, hex));
 }
@@ -181,13 +201,15 @@ void summary_listings(const struct session *session, uint32_t count, FILE *out) 
     for (uint32_t i = 0; i < count; i++) {
         struct item_facts facts;
         model_item_facts(model, rows[i], &facts);
-        fprintf(out, "  %u-%u-%u.%u-%u  ", facts.codes[0], facts.codes[1], facts.codes[2], facts.codes[3], facts.codes[4]);
+        fprintf(out, "  %u-%u-%u.%u-%u  ", facts.codes[0], facts.codes[1], facts.codes[2],
+                facts.codes[3], facts.codes[4]);
         print_title(out, facts.title.len ? facts.title : facts.id);
         fputc('\n', out);
         uint32_t found = model_nearest(model, rows[i], near, 3);
         for (uint32_t n = 0; n < found; n++) {
             model_item_facts(model, near[n], &facts);
-            fprintf(out, "      %u-%u-%u.%u-%u  ", facts.codes[0], facts.codes[1], facts.codes[2], facts.codes[3], facts.codes[4]);
+            fprintf(out, "      %u-%u-%u.%u-%u  ", facts.codes[0], facts.codes[1], facts.codes[2],
+                    facts.codes[3], facts.codes[4]);
             print_title(out, facts.title.len ? facts.title : facts.id);
             fputc('\n', out);
         }

@@ -11,12 +11,13 @@ struct summary {
     const struct tables *tables;
     struct digest digest; /* of all state */
     double seconds;
-    uint64_t run_events;  /* of this process: for events_per_s */
+    uint64_t run_events; /* of this process: for events_per_s */
     uint64_t peak_rss_bytes;
     bool synthetic;
     const char *variant, *blas_core;
 };
-void summary_collect(const struct session *session, double seconds, uint64_t events_before, struct summary *out);
+void summary_collect(const struct session *session, double seconds, uint64_t events_before,
+                     struct summary *out);
 void summary_json(const struct summary *summary, FILE *out);
 void summary_text(const struct summary *summary, FILE *out);
 /* The last listings with their SIDs and their nearest items' titles. */

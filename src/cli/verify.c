@@ -31,7 +31,9 @@ static void name_key(struct bytes key, char *out, size_t size) {
         return;
     }
     for (size_t i = 0; i < key.len && used + 5 < size; i++)
-        used += (size_t)snprintf(out + used, size - used, key.data[i] >= 0x20 && key.data[i] < 0x7F ? "%c" : "\\x%02x", key.data[i]);
+        used += (size_t)snprintf(out + used, size - used,
+                                 key.data[i] >= 0x20 && key.data[i] < 0x7F ? "%c" : "\\x%02x",
+                                 key.data[i]);
     out[used] = '\0';
 }
 
@@ -43,31 +45,38 @@ static struct bytes header_named(const struct record *record, const char *name) 
 }
 
 /* A dead letter that differs was an input that differs, more often than not: so its place is named. */
-static enum status dead_letter_differs(const struct comparison *c, const struct record *made, const char *how, struct error *err) {
+static enum status dead_letter_differs(const struct comparison *c, const struct record *made,
+                                       const char *how, struct error *err) {
     struct bytes topic = header_named(made, "topic"), partition = header_named(made, "partition"),
                  offset = header_named(made, "offset"), reason = header_named(made, "reason");
-    return FAIL(err, FATAL, EX_DATAERR, "epoch %" PRIu64 ": the dead letter of input %.*s-%.*s, offset %.*s (reason %.*s): %s",
-                c->epoch, (int)topic.len, (const char *)topic.data, (int)partition.len, (const char *)partition.data,
-                (int)offset.len, (const char *)offset.data, (int)reason.len, (const char *)reason.data, how);
+    return FAIL(err, FATAL, EX_DATAERR,
+                "epoch %" PRIu64
+                ": the dead letter of input %.*s-%.*s, offset %.*s (reason %.*s): %s",
+                c->epoch, (int)topic.len, (const char *)topic.data, (int)partition.len,
+                (const char *)partition.data, (int)offset.len, (const char *)offset.data,
+                (int)reason.len, (const char *)reason.data, how);
 }
 
-static enum status differs(struct comparison *c, const struct record *made, const char *how, struct error *err) {
+static enum status differs(struct comparison *c, const struct record *made, const char *how,
+                           struct error *err) {
     struct row_output row;
     char key[128] = "";
     if (made->topic == TOPIC_DEAD_LETTER)
         return dead_letter_differs(c, made, how, err);
     if (codec_decode_row(c->session->codec, made, &row, err) != OK)
-        return FAIL(err, FATAL, EX_DATAERR, "epoch %" PRIu64 ": a record of %s %s", c->epoch, topic_name(made->topic), how);
+        return FAIL(err, FATAL, EX_DATAERR, "epoch %" PRIu64 ": a record of %s %s", c->epoch,
+                    topic_name(made->topic), how);
     name_key(row.key, key, sizeof key);
-    return FAIL(err, FATAL, EX_DATAERR, "epoch %" PRIu64 ": table '%s', row '%s' (topic %s): %s", c->epoch, row.table, key,
-                topic_name(made->topic), how);
+    return FAIL(err, FATAL, EX_DATAERR, "epoch %" PRIu64 ": table '%s', row '%s' (topic %s): %s",
+                c->epoch, row.table, key, topic_name(made->topic), how);
 }
 
 static bool headers_equal(const struct record *a, const struct record *b) {
     if (a->header_count != b->header_count)
         return false;
     for (uint32_t h = 0; h < a->header_count; h++)
-        if (!bytes_equal(a->headers[h].key, b->headers[h].key) || !bytes_equal(a->headers[h].value, b->headers[h].value))
+        if (!bytes_equal(a->headers[h].key, b->headers[h].key) ||
+            !bytes_equal(a->headers[h].value, b->headers[h].value))
             return false;
     return true;
 }
@@ -94,7 +103,8 @@ static enum status compare_put(void *self, const struct record *made, struct err
     return OK;
 }
 
-static enum status compare_ends(void *self, struct output_end *ends, uint32_t max, uint32_t *count, struct error *err) {
+static enum status compare_ends(void *self, struct output_end *ends, uint32_t max, uint32_t *count,
+                                struct error *err) {
     struct comparison *c = self;
     *count = 0;
     for (enum topic topic = TOPIC_INPUTS; topic < TOPIC_COUNT; topic++)
@@ -107,7 +117,8 @@ static enum status compare_ends(void *self, struct output_end *ends, uint32_t ma
     return OK;
 }
 
-static enum status compare_commit(void *self, const struct position *positions, uint32_t count, struct error *err) {
+static enum status compare_commit(void *self, const struct position *positions, uint32_t count,
+                                  struct error *err) {
     (void)self, (void)positions, (void)count, (void)err;
     return OK;
 }
@@ -124,14 +135,15 @@ static const struct table_state *state_named(const struct manifest *manifest, co
 }
 
 static bool batches_equal(const struct manifest *a, const struct manifest *b) {
-    return a->batch_count == b->batch_count && memcmp(a->batches, b->batches, a->batch_count * sizeof *a->batches) == 0;
+    return a->batch_count == b->batch_count &&
+           memcmp(a->batches, b->batches, a->batch_count * sizeof *a->batches) == 0;
 }
 
 /* The first field of the manifest itself that differs; NULL when none does. Build and configuration text may. */
 static const char *field_that_differs(const struct manifest *a, const struct manifest *b) {
     const struct epoch_counts *x = &a->counts, *y = &b->counts;
-    if (x->events != y->events || x->applied != y->applied || x->dead_letters != y->dead_letters || x->parked != y->parked ||
-        x->labelled != y->labelled || x->rows != y->rows)
+    if (x->events != y->events || x->applied != y->applied || x->dead_letters != y->dead_letters ||
+        x->parked != y->parked || x->labelled != y->labelled || x->rows != y->rows)
         return "counts";
     if (a->timestamp_ms != b->timestamp_ms)
         return "timestamp";
@@ -142,24 +154,32 @@ static const char *field_that_differs(const struct manifest *a, const struct man
     return batches_equal(a, b) ? NULL : "batches";
 }
 
-static enum status compare_manifests(const struct manifest *made, const struct manifest *recorded, struct error *err) {
+static enum status compare_manifests(const struct manifest *made, const struct manifest *recorded,
+                                     struct error *err) {
     unsigned long long epoch = (unsigned long long)recorded->epoch;
     for (uint32_t i = 0; i < made->table_count; i++) {
         const struct table_state *state = state_named(recorded, made->tables[i].name);
-        if (state == NULL || !digest_equal(state->digest, made->tables[i].digest) || state->rows != made->tables[i].rows)
-            return FAIL(err, FATAL, EX_DATAERR, "epoch %llu: the digest of table '%s' differs from the manifest's", epoch, made->tables[i].name);
+        if (state == NULL || !digest_equal(state->digest, made->tables[i].digest) ||
+            state->rows != made->tables[i].rows)
+            return FAIL(err, FATAL, EX_DATAERR,
+                        "epoch %llu: the digest of table '%s' differs from the manifest's", epoch,
+                        made->tables[i].name);
     }
     for (uint32_t i = 0; i < recorded->end_count; i++)
         for (uint32_t j = 0; j < made->end_count; j++)
-            if (made->ends[j].topic == recorded->ends[i].topic && made->ends[j].partition == recorded->ends[i].partition &&
+            if (made->ends[j].topic == recorded->ends[i].topic &&
+                made->ends[j].partition == recorded->ends[i].partition &&
                 made->ends[j].end_offset != recorded->ends[i].end_offset)
-                return FAIL(err, FATAL, EX_DATAERR, "epoch %llu: %s-%d has records that were not recomputed", epoch,
+                return FAIL(err, FATAL, EX_DATAERR,
+                            "epoch %llu: %s-%d has records that were not recomputed", epoch,
                             topic_name(made->ends[j].topic), made->ends[j].partition);
     if (!digest_equal(made->state, recorded->state) || made->range_count != recorded->range_count)
-        return FAIL(err, FATAL, EX_DATAERR, "epoch %llu: the manifest differs from the recomputed one", epoch);
+        return FAIL(err, FATAL, EX_DATAERR,
+                    "epoch %llu: the manifest differs from the recomputed one", epoch);
     const char *field = field_that_differs(made, recorded);
     if (field != NULL)
-        return FAIL(err, FATAL, EX_DATAERR, "epoch %llu: the manifest's %s differs from the recomputed one", epoch, field);
+        return FAIL(err, FATAL, EX_DATAERR,
+                    "epoch %llu: the manifest's %s differs from the recomputed one", epoch, field);
     return OK;
 }
 
@@ -167,15 +187,22 @@ static enum status check_core(const struct manifest *manifest, struct error *err
     const char *running = blas_core_running();
     if (strcmp(manifest->blas_core, running) == 0)
         return OK;
-    return FAIL(err, FATAL, EX_CONFIG, "the outputs were made with OpenBLAS core type %s and this process runs %s, whose sums round differently: verify on a CPU of that type, or with OPENBLAS_CORETYPE=%s if this CPU has it",
+    return FAIL(err, FATAL, EX_CONFIG,
+                "the outputs were made with OpenBLAS core type %s and this process runs %s, whose "
+                "sums round differently: verify on a CPU of that type, or with "
+                "OPENBLAS_CORETYPE=%s if this CPU has it",
                 manifest->blas_core, running, manifest->blas_core);
 }
 
-static enum status verify_epoch(struct comparison *c, const struct manifest *manifest, struct error *err) {
+static enum status verify_epoch(struct comparison *c, const struct manifest *manifest,
+                                struct error *err) {
     bool done;
     if (manifest->epoch != c->epoch + 1)
-        return FAIL(err, FATAL, EX_DATAERR, "epoch %" PRIu64 ": its manifest is not in the recording; the next one there is of epoch %" PRIu64,
-                    c->epoch + 1, manifest->epoch);
+        return FAIL(
+            err, FATAL, EX_DATAERR,
+            "epoch %" PRIu64
+            ": its manifest is not in the recording; the next one there is of epoch %" PRIu64,
+            c->epoch + 1, manifest->epoch);
     TRY(check_core(manifest, err));
     TRY(recording_source_follow(c->session->source, manifest->ranges, manifest->range_count, err));
     stage_follow(c->session->stage, manifest);
@@ -186,8 +213,9 @@ static enum status verify_epoch(struct comparison *c, const struct manifest *man
 static void show(struct session *session, struct progress *progress) {
     struct stage_totals totals;
     stage_totals(session->stage, &totals);
-    progress_show(progress, &(struct progress_line){totals.events, session->interactions + session->listings, totals.stream_ms,
-                                                    totals.epochs, (double)NAN});
+    progress_show(progress,
+                  &(struct progress_line){totals.events, session->interactions + session->listings,
+                                          totals.stream_ms, totals.epochs, (double)NAN});
 }
 
 /* What no manifest seals was not published by a whole epoch. */
@@ -198,13 +226,17 @@ static enum status check_ends(struct comparison *c, uint64_t epochs, struct erro
             bool got;
             TRY(output_log_next(c->log, topic, p, &record, &got, err));
             if (got)
-                return FAIL(err, FATAL, EX_DATAERR, "epoch %" PRIu64 ", the last with a manifest: %s-%d has records after it, from offset %lld; --resume finishes a replay that was stopped",
+                return FAIL(err, FATAL, EX_DATAERR,
+                            "epoch %" PRIu64
+                            ", the last with a manifest: %s-%d has records after it, from offset "
+                            "%lld; --resume finishes a replay that was stopped",
                             epochs, topic_name(topic), p, (long long)record.offset);
         }
     return OK;
 }
 
-static enum status verify_all(struct comparison *c, struct progress *progress, uint64_t *epochs, struct error *err) {
+static enum status verify_all(struct comparison *c, struct progress *progress, uint64_t *epochs,
+                              struct error *err) {
     struct arena scratch;
     TRY(arena_reserve(&scratch, "manifests", MANIFEST_BYTES, err));
     enum status status = OK;
@@ -223,24 +255,29 @@ static enum status verify_all(struct comparison *c, struct progress *progress, u
     return status;
 }
 
-enum status verify_outputs(struct session *session, const char *outputs, struct progress *progress, uint64_t *epochs,
-                           struct error *err) {
+enum status verify_outputs(struct session *session, const char *outputs, struct progress *progress,
+                           uint64_t *epochs, struct error *err) {
     struct comparison *c = arena_must(&session->arena, sizeof *c);
     *c = (struct comparison){.session = session};
     *epochs = 0;
     session_writer_config(session, &c->written);
     TRY(output_log_open(&c->log, outputs, &c->written, session->codec, &session->arena, err));
-    TRY(session_stage(session, recording_source_port(session->source), (struct sink_port){c, compare_begin, compare_put, compare_ends, compare_commit, compare_abort}, err));
+    TRY(session_stage(session, recording_source_port(session->source),
+                      (struct sink_port){c, compare_begin, compare_put, compare_ends,
+                                         compare_commit, compare_abort},
+                      err));
     enum status status = verify_all(c, progress, epochs, err);
     if (status == OK && *epochs > 0)
         status = check_ends(c, *epochs, err);
     output_log_close(c->log);
     if (status == OK && *epochs == 0)
-        return FAIL(err, FATAL, EX_NOINPUT, "%s: no manifest in the epochs topic: nothing to verify", outputs);
+        return FAIL(err, FATAL, EX_NOINPUT,
+                    "%s: no manifest in the epochs topic: nothing to verify", outputs);
     return status;
 }
 
-enum status verify_config(struct session *session, const char *outputs, char *text, size_t size, struct error *err) {
+enum status verify_config(struct session *session, const char *outputs, char *text, size_t size,
+                          struct error *err) {
     struct recording_writer_config epochs_only = {.partitions[TOPIC_EPOCHS] = 1};
     struct output_log *log;
     struct arena scratch;

@@ -27,7 +27,8 @@ void batch_create(struct model *m, struct arena *arena) {
 }
 
 /* The index of a row in this batch; true when it is new and the index is *count, now one more. */
-static bool stamp_row(struct stamps *stamps, uint32_t stamp, uint32_t row, uint32_t *count, uint32_t *index) {
+static bool stamp_row(struct stamps *stamps, uint32_t stamp, uint32_t row, uint32_t *count,
+                      uint32_t *index) {
     bool is_new = stamps->stamp[row] != stamp;
     if (is_new) {
         stamps->stamp[row] = stamp;
@@ -59,7 +60,8 @@ static float hours_since(int64_t now_ms, int64_t then_ms) {
     return then_ms < 0 || now_ms <= then_ms ? 0.0f : (float)(now_ms - then_ms) / MS_PER_HOUR;
 }
 
-static void fill_features(const struct model *m, const struct sample *sample, uint32_t event, float *f) {
+static void fill_features(const struct model *m, const struct sample *sample, uint32_t event,
+                          float *f) {
     const struct item_row *item = item_at(m, sample->item_row);
     const struct batch *b = &m->batch;
     const uint32_t *history = b->history + (size_t)b->user[event] * m->config.ranker.history;
@@ -81,7 +83,8 @@ void batch_build(struct model *model, const struct sample *samples, uint32_t cou
     b->items = b->users = 0;
     model->stamp++;
     for (uint32_t e = 0; e < count; e++) {
-        if (stamp_row(&model->user_stamps, model->stamp, samples[e].user_row, &b->users, &b->user[e]))
+        if (stamp_row(&model->user_stamps, model->stamp, samples[e].user_row, &b->users,
+                      &b->user[e]))
             add_history(model, samples[e].user_row, b->user[e]);
         b->candidate[e] = item_index(model, samples[e].item_row);
         b->labels[e] = samples[e].label;
@@ -96,7 +99,8 @@ static void push_history(struct model *m, uint32_t user_row, struct item_handle 
     user->clicks++;
     if (user->history_length > 0 && memcmp(&history[0], &handle, sizeof handle) == 0)
         return;
-    uint32_t keep = user->history_length < m->config.ranker.history ? user->history_length : m->config.ranker.history - 1;
+    uint32_t keep = user->history_length < m->config.ranker.history ? user->history_length
+                                                                    : m->config.ranker.history - 1;
     memmove(history + 1, history, keep * sizeof *history);
     history[0] = handle;
     user->history_length = keep + 1;
@@ -113,7 +117,8 @@ void counts_publish(struct model *m, uint32_t item_row) {
     out[3] = item->first_exposed_ms < 0 ? 0.0f : (float)(item->first_exposed_ms & ((1 << 20) - 1));
 }
 
-enum status batch_remember(struct model *model, const struct sample *samples, uint32_t count, struct error *err) {
+enum status batch_remember(struct model *model, const struct sample *samples, uint32_t count,
+                           struct error *err) {
     (void)err;
     for (uint32_t e = 0; e < count; e++) {
         const struct sample *s = &samples[e];

@@ -17,7 +17,8 @@ static size_t title_length(struct bytes text, size_t room) {
     return len;
 }
 
-static enum status store_content(struct model *m, uint32_t row, const float *vector, struct bytes text, struct error *err) {
+static enum status store_content(struct model *m, uint32_t row, const float *vector,
+                                 struct bytes text, struct error *err) {
     if (!table_live(m->content, row))
         TRY(table_insert_child(m->content, row, err));
     size_t vector_bytes = (size_t)m->config.tokenizer.content_dims * 4;
@@ -29,7 +30,8 @@ static enum status store_content(struct model *m, uint32_t row, const float *vec
     return OK;
 }
 
-static void write_sid(struct model *m, uint32_t row, const uint16_t codes[SID_CODES], float error, uint64_t epoch, bool is_new) {
+static void write_sid(struct model *m, uint32_t row, const uint16_t codes[SID_CODES], float error,
+                      uint64_t epoch, bool is_new) {
     struct sid_row *sid = table_edit(m->sid, row);
     bool moved = !is_new && memcmp(sid->codes, codes, sizeof sid->codes) != 0;
     if (moved)
@@ -70,7 +72,8 @@ static enum status onboard_waiting(struct model *m, uint64_t epoch, struct error
     return OK;
 }
 
-static enum status new_item(struct model *m, struct bytes item_id, uint32_t *row, struct error *err) {
+static enum status new_item(struct model *m, struct bytes item_id, uint32_t *row,
+                            struct error *err) {
     TRY(table_insert(m->items, item_id, row, err));
     struct item_row *item = table_edit(m->items, *row);
     item->sequence = model_edit_state(m)->next_sequence++;
@@ -81,12 +84,14 @@ static enum status new_item(struct model *m, struct bytes item_id, uint32_t *row
     return ranker_admit(m->ranker, *row, err);
 }
 
-enum status model_admit_unlisted(struct model *model, struct bytes item_id, uint32_t *item_row, struct error *err) {
+enum status model_admit_unlisted(struct model *model, struct bytes item_id, uint32_t *item_row,
+                                 struct error *err) {
     return new_item(model, item_id, item_row, err);
 }
 
-enum status model_list(struct model *model, struct bytes item_id, int64_t event_time_ms, const float *vector, struct bytes text,
-                       uint64_t epoch, enum list_result *result, struct error *err) {
+enum status model_list(struct model *model, struct bytes item_id, int64_t event_time_ms,
+                       const float *vector, struct bytes text, uint64_t epoch,
+                       enum list_result *result, struct error *err) {
     uint64_t hash = content_hash(model, vector, text);
     uint32_t row = table_find(model->items, item_id);
     bool listed = row != NO_ROW && (item_at(model, row)->flags & ITEM_LISTED);
@@ -128,7 +133,8 @@ bool model_delist(struct model *model, struct bytes item_id) {
         model_edit_state(model)->onboarded--;
     else if (table_live(model->content, row))
         model_edit_state(model)->waiting--;
-    struct table *children[] = {model->content, model->z, model->sid, model->embedding, model->optimiser, model->counts};
+    struct table *children[] = {model->content,   model->z,         model->sid,
+                                model->embedding, model->optimiser, model->counts};
     for (size_t i = 0; i < sizeof children / sizeof *children; i++)
         if (table_live(children[i], row))
             table_remove(children[i], row);

@@ -22,7 +22,8 @@ static void level_views(struct model *m, struct level_view views[LEVELS]) {
         views[l] = (struct level_view){LEVEL_RQ_1 + l, b->rq[l], c->books[l], dz, c->books[l] * dz};
     for (uint32_t k = 0; k < OPQ_CODES; k++) {
         uint32_t codes = c->books[RQ_LEVELS + k];
-        views[RQ_LEVELS + k] = (struct level_view){LEVEL_OPQ_1 + k, b->opq[k], codes, dz / 2, codes * (dz / 2)};
+        views[RQ_LEVELS + k] =
+            (struct level_view){LEVEL_OPQ_1 + k, b->opq[k], codes, dz / 2, codes * (dz / 2)};
     }
     views[5] = (struct level_view){LEVEL_ROTATION, b->rotation, dz, dz, dz * dz};
     views[6] = (struct level_view){LEVEL_ENCODER, b->encoder, dc, dz, dc * dz};
@@ -34,22 +35,28 @@ static size_t row_bytes(const struct level_view *view, uint32_t row) {
     return (left < view->width ? left : view->width) * sizeof(float);
 }
 
-static enum status publish_level(struct model *m, const struct level_view *view, uint32_t generation, struct error *err) {
+static enum status publish_level(struct model *m, const struct level_view *view,
+                                 uint32_t generation, struct error *err) {
     for (uint32_t code = 0; code < view->rows; code++) {
         uint32_t row;
         TRY(table_insert_u64(m->codebooks, codebook_key(generation, view->level, code), &row, err));
-        memcpy(table_edit(m->codebooks, row), view->values + (size_t)code * view->width, row_bytes(view, code));
+        memcpy(table_edit(m->codebooks, row), view->values + (size_t)code * view->width,
+               row_bytes(view, code));
     }
     return OK;
 }
 
-static enum status load_level(struct model *m, const struct level_view *view, uint32_t generation, struct error *err) {
+static enum status load_level(struct model *m, const struct level_view *view, uint32_t generation,
+                              struct error *err) {
     for (uint32_t code = 0; code < view->rows; code++) {
         uint32_t row = table_find_u64(m->codebooks, codebook_key(generation, view->level, code));
         if (row == NO_ROW)
-            return FAIL(err, FATAL, EX_DATAERR, "codebook row (generation %u, level %d, code %u) is missing from the restored state: restore from the log again",
+            return FAIL(err, FATAL, EX_DATAERR,
+                        "codebook row (generation %u, level %d, code %u) is missing from the "
+                        "restored state: restore from the log again",
                         generation, (int)view->level, code);
-        memcpy(view->values + (size_t)code * view->width, table_value(m->codebooks, row), row_bytes(view, code));
+        memcpy(view->values + (size_t)code * view->width, table_value(m->codebooks, row),
+               row_bytes(view, code));
     }
     return OK;
 }
@@ -74,13 +81,17 @@ enum status codebooks_load(struct model *model, struct error *err) {
 enum status codebooks_train(struct model *model, struct error *err) {
     uint32_t dims = model->config.tokenizer.content_dims, count = 0;
     arena_reset(&model->scratch);
-    float *x = arena_alloc(&model->scratch, (size_t)model_state(model)->waiting * dims * sizeof(float));
+    float *x =
+        arena_alloc(&model->scratch, (size_t)model_state(model)->waiting * dims * sizeof(float));
     if (x == NULL)
-        return FAIL(err, FATAL, EX_CONFIG, "%u listings of %u dims do not fit the training memory: lower tokenizer.train_listings",
-                    model_state(model)->waiting, dims);
+        return FAIL(
+            err, FATAL, EX_CONFIG,
+            "%u listings of %u dims do not fit the training memory: lower tokenizer.train_listings",
+            model_state(model)->waiting, dims);
     for (uint32_t row = 0; row < table_end(model->items); row++)
         if (table_live(model->items, row) && table_live(model->content, row))
-            memcpy(x + (size_t)count++ * dims, table_value(model->content, row), dims * sizeof(float));
+            memcpy(x + (size_t)count++ * dims, table_value(model->content, row),
+                   dims * sizeof(float));
     ASSERT(count == model_state(model)->waiting);
 
     struct model_row *state = model_edit_state(model);

@@ -11,7 +11,8 @@
 #define COLD_BUCKETS 4 /* the first four buckets: fewer than 100 exposures */
 #define MS_PER_DAY 86400000.0
 
-const char *const exposure_bucket_names[EXPOSURE_BUCKETS] = {"0", "1-4", "5-19", "20-99", "100-499", "500+"};
+const char *const exposure_bucket_names[EXPOSURE_BUCKETS] = {"0",     "1-4",     "5-19",
+                                                             "20-99", "100-499", "500+"};
 
 static uint32_t exposure_bucket(uint64_t exposures) {
     static const uint64_t ends[EXPOSURE_BUCKETS - 1] = {1, 5, 20, 100, 500};
@@ -22,12 +23,16 @@ static uint32_t exposure_bucket(uint64_t exposures) {
 }
 
 enum status evaluation_create(struct model *model, struct error *err) {
-    struct table_spec spec = {.name = "score_bins", .key_kind = KEY_DENSE, .output = TO_CHANGELOG,
-                              .value_bytes = BINS_PER_ROW * sizeof(struct score_bin), .rows_max = EXPOSURE_BUCKETS * ROWS_PER_BUCKET};
+    struct table_spec spec = {.name = "score_bins",
+                              .key_kind = KEY_DENSE,
+                              .output = TO_CHANGELOG,
+                              .value_bytes = BINS_PER_ROW * sizeof(struct score_bin),
+                              .rows_max = EXPOSURE_BUCKETS * ROWS_PER_BUCKET};
     return tables_add(model->set, &spec, &model->score_bins, err);
 }
 
-static enum status count_bin(struct model *m, uint32_t bucket, float probability, bool positive, struct error *err) {
+static enum status count_bin(struct model *m, uint32_t bucket, float probability, bool positive,
+                             struct error *err) {
     uint32_t bin = (uint32_t)(probability * (float)SCORE_BINS);
     if (bin >= SCORE_BINS)
         bin = SCORE_BINS - 1;
@@ -44,7 +49,9 @@ static enum status count_bin(struct model *m, uint32_t bucket, float probability
 
 static void count_user(struct model *m, uint32_t user_row, float logit, bool positive) {
     float place = (logit + 6.0f) * 8.0f;
-    uint32_t bin = place <= 0.0f ? 0 : place >= (float)(USER_BINS - 1) ? USER_BINS - 1 : (uint32_t)place;
+    uint32_t bin = place <= 0.0f                     ? 0
+                   : place >= (float)(USER_BINS - 1) ? USER_BINS - 1
+                                                     : (uint32_t)place;
     struct user_score_row *row = table_edit(m->user_scores, user_row);
     uint16_t *count = positive ? &row->positives[bin] : &row->negatives[bin];
     if (*count < UINT16_MAX)
@@ -55,15 +62,19 @@ static void count_user(struct model *m, uint32_t user_row, float logit, bool pos
 static double loss_of(float logit, float label, float *probability) {
     float small = exp_f32(-fabsf(logit));
     *probability = logit >= 0.0f ? 1.0f / (1.0f + small) : small / (1.0f + small);
-    return (double)(logit > 0.0f ? logit : 0.0f) - (double)logit * (double)label + (double)log1p_f32(small);
+    return (double)(logit > 0.0f ? logit : 0.0f) - (double)logit * (double)label +
+           (double)log1p_f32(small);
 }
 
-enum status evaluation_count(struct model *model, const struct sample *samples, uint32_t count, struct error *err) {
+enum status evaluation_count(struct model *model, const struct sample *samples, uint32_t count,
+                             struct error *err) {
     struct model_row *state = model_edit_state(model);
     for (uint32_t e = 0; e < count; e++) {
         float logit = model->logits[e], probability;
         if (!isfinite(logit))
-            return FAIL(err, FATAL, EX_SOFTWARE, "the ranker's score is not finite: lower model.rate_rows or model.rate_dense and replay from the start");
+            return FAIL(err, FATAL, EX_SOFTWARE,
+                        "the ranker's score is not finite: lower model.rate_rows or "
+                        "model.rate_dense and replay from the start");
         bool positive = samples[e].label > 0.0f;
         double loss = loss_of(logit, samples[e].label, &probability);
         if (state->first_ms < 0)
@@ -210,5 +221,6 @@ void model_evaluate(struct model *model, struct evaluation *out) {
     out->calibration = positives > 0 ? state->probability_sum / positives : (double)NAN;
     double days = (double)(state->last_ms - state->first_ms) / MS_PER_DAY;
     bool lasted = state->onboarded > 0 && days > 0;
-    out->sid_churn_per_day = lasted ? (double)state->sid_changes / (double)state->onboarded / days : 0.0;
+    out->sid_churn_per_day =
+        lasted ? (double)state->sid_changes / (double)state->onboarded / days : 0.0;
 }

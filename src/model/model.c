@@ -4,30 +4,44 @@ static enum status add_tables(struct model *m, struct error *err) {
     const struct model_config *c = &m->config;
     uint32_t z_bytes = c->tokenizer.z_dims * 4, items = c->items_max, users = c->users_max;
     uint32_t content_bytes = c->tokenizer.content_dims * 4 + c->title_bytes;
-    uint32_t user_bytes = (uint32_t)(sizeof(struct user_row) + c->ranker.history * sizeof(struct item_handle));
+    uint32_t user_bytes =
+        (uint32_t)(sizeof(struct user_row) + c->ranker.history * sizeof(struct item_handle));
     uint32_t codebook_rows = c->tokenizer.z_dims + 2 * c->tokenizer.content_dims + 8;
     for (int l = 0; l < SID_CODES; l++)
         codebook_rows += c->tokenizer.books[l];
 
-    TRY(tables_add(m->set, &(struct table_spec){"items", KEY_STRING, TO_CHANGELOG, NULL, c->id_bytes_max, sizeof(struct item_row), items}, &m->items, err));
-#define CHILD(field, name, output, parent, bytes, rows)                                                                \
-    TRY(tables_add(m->set, &(struct table_spec){name, KEY_CHILD, output, parent, 0, bytes, rows}, &m->field, err))
+    TRY(tables_add(m->set,
+                   &(struct table_spec){"items", KEY_STRING, TO_CHANGELOG, NULL, c->id_bytes_max,
+                                        sizeof(struct item_row), items},
+                   &m->items, err));
+#define CHILD(field, name, output, parent, bytes, rows)                                            \
+    TRY(tables_add(m->set, &(struct table_spec){name, KEY_CHILD, output, parent, 0, bytes, rows},  \
+                   &m->field, err))
     CHILD(content, "content", TO_CHANGELOG, m->items, content_bytes, items);
     CHILD(z, "z", TO_DELTAS, m->items, z_bytes, items);
     CHILD(sid, "sid", TO_SEMANTIC_IDS, m->items, sizeof(struct sid_row), items);
     CHILD(embedding, "embedding", TO_DELTAS, m->items, (c->ranker.width + 1) * 4, items);
     CHILD(optimiser, "embedding.adagrad", TO_CHANGELOG, m->items, 8, items);
     CHILD(counts, "counts", TO_DELTAS, m->items, 16, items);
-    TRY(tables_add(m->set, &(struct table_spec){"users", KEY_STRING, TO_CHANGELOG, NULL, c->id_bytes_max, user_bytes, users}, &m->users, err));
+    TRY(tables_add(m->set,
+                   &(struct table_spec){"users", KEY_STRING, TO_CHANGELOG, NULL, c->id_bytes_max,
+                                        user_bytes, users},
+                   &m->users, err));
     CHILD(user_scores, "user_scores", TO_CHANGELOG, m->users, sizeof(struct user_score_row), users);
 #undef CHILD
-    TRY(tables_add(m->set, &(struct table_spec){"codebooks", KEY_U64, TO_CODEBOOKS, NULL, 0, z_bytes, codebook_rows}, &m->codebooks, err));
-    TRY(tables_add(m->set, &(struct table_spec){"model", KEY_DENSE, TO_CHANGELOG, NULL, 0, sizeof(struct model_row), 1}, &m->state, err));
+    TRY(tables_add(
+        m->set,
+        &(struct table_spec){"codebooks", KEY_U64, TO_CODEBOOKS, NULL, 0, z_bytes, codebook_rows},
+        &m->codebooks, err));
+    TRY(tables_add(m->set,
+                   &(struct table_spec){"model", KEY_DENSE, TO_CHANGELOG, NULL, 0,
+                                        sizeof(struct model_row), 1},
+                   &m->state, err));
     return evaluation_create(m, err);
 }
 
-enum status model_create(struct model **out, const struct model_config *config, struct tables *set, struct arena *arena,
-                         struct error *err) {
+enum status model_create(struct model **out, const struct model_config *config, struct tables *set,
+                         struct arena *arena, struct error *err) {
     struct model *m = arena_must(arena, sizeof *m);
     *m = (struct model){.config = *config, .set = set};
     TRY(add_tables(m, err));
@@ -36,10 +50,11 @@ enum status model_create(struct model **out, const struct model_config *config, 
     TRY(ranker_create(&m->ranker, &config->ranker, &items, set, arena, err));
     batch_create(m, arena);
     /* training sees the content of the waiting listings several times over: vectors, z, residuals, assignments */
-    size_t training_bytes = ((size_t)config->train_listings * (config->tokenizer.content_dims + 8) * 4 +
-                             (size_t)config->tokenizer.content_dims * config->tokenizer.content_dims * 8) *
-                                8 +
-                            ((size_t)256 << 20);
+    size_t training_bytes =
+        ((size_t)config->train_listings * (config->tokenizer.content_dims + 8) * 4 +
+         (size_t)config->tokenizer.content_dims * config->tokenizer.content_dims * 8) *
+            8 +
+        ((size_t)256 << 20);
     TRY(arena_reserve(&m->scratch, "training", training_bytes, err));
     *out = m;
     return OK;
@@ -62,12 +77,15 @@ enum status model_start(struct model *model, struct error *err) {
 enum status model_refresh(struct model *model, struct error *err) {
     if (!table_live(model->state, 0))
         return OK;
-    if (model->loaded_version == model_codebook_version(model) && model->loaded_generation == model_generation(model))
+    if (model->loaded_version == model_codebook_version(model) &&
+        model->loaded_generation == model_generation(model))
         return OK;
     return codebooks_load(model, err);
 }
 
-uint32_t model_find_item(const struct model *model, struct bytes item_id) { return table_find(model->items, item_id); }
+uint32_t model_find_item(const struct model *model, struct bytes item_id) {
+    return table_find(model->items, item_id);
+}
 
 bool model_item_alive(const struct model *model, struct item_handle handle) {
     return handle.position < table_end(model->items) && table_live(model->items, handle.position) &&
@@ -78,9 +96,12 @@ struct item_handle model_item_handle(const struct model *model, uint32_t item_ro
     return (struct item_handle){item_row, item_at(model, item_row)->sequence};
 }
 
-const struct table *model_items(const struct model *model) { return model->items; }
+const struct table *model_items(const struct model *model) {
+    return model->items;
+}
 
-enum status model_user(struct model *model, struct bytes user_id, uint32_t *user_row, struct error *err) {
+enum status model_user(struct model *model, struct bytes user_id, uint32_t *user_row,
+                       struct error *err) {
     *user_row = table_find(model->users, user_id);
     if (*user_row != NO_ROW)
         return OK;
@@ -88,7 +109,8 @@ enum status model_user(struct model *model, struct bytes user_id, uint32_t *user
     return table_insert_child(model->user_scores, *user_row, err);
 }
 
-enum status model_learn(struct model *model, const struct sample *samples, uint32_t count, struct error *err) {
+enum status model_learn(struct model *model, const struct sample *samples, uint32_t count,
+                        struct error *err) {
     ASSERT(count > 0 && count <= model->config.ranker.batch);
     batch_build(model, samples, count);
     ranker_score(model->ranker, &model->batch, model->logits);

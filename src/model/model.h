@@ -12,18 +12,18 @@ struct model_config {
     struct ranker_config ranker;
     uint32_t train_listings; /* the first codebooks are trained when so many listings wait */
     uint32_t items_max, users_max;
-    uint32_t id_bytes_max;   /* of item and user ids */
-    uint32_t title_bytes;    /* of a listing's text that are kept; a multiple of 4 */
-    uint64_t warmup_events;  /* labelled events that the AUC figures leave out */
+    uint32_t id_bytes_max;  /* of item and user ids */
+    uint32_t title_bytes;   /* of a listing's text that are kept; a multiple of 4 */
+    uint64_t warmup_events; /* labelled events that the AUC figures leave out */
     uint64_t seed;
 };
 
 /* Value of a row of `items` (KEY_STRING: the item id). Private: changelog. */
 enum item_flags { ITEM_LISTED = 1, ITEM_HAS_CONTENT = 2 };
 struct item_row {
-    uint32_t sequence;        /* of its listing, never reused: position + sequence name an item for ever */
+    uint32_t sequence; /* of its listing, never reused: position + sequence name an item for ever */
     uint32_t flags;
-    int64_t listed_ms;        /* event time of the listing that stands; INT64_MIN when never listed */
+    int64_t listed_ms; /* event time of the listing that stands; INT64_MIN when never listed */
     int64_t first_exposed_ms; /* -1: never */
     uint64_t exposures, clicks;
     uint64_t content_hash;
@@ -52,8 +52,8 @@ struct sample {
 
 struct model;
 
-enum status model_create(struct model **out, const struct model_config *config, struct tables *set, struct arena *arena,
-                         struct error *err);
+enum status model_create(struct model **out, const struct model_config *config, struct tables *set,
+                         struct arena *arena, struct error *err);
 void model_destroy(struct model *model);
 
 /* First epoch of a new stage: rows that must exist from the start. */
@@ -65,8 +65,9 @@ enum status model_refresh(struct model *model, struct error *err);
  * code rows) at once if codebooks exist, otherwise it waits; the listing that completes train_listings trains the
  * codebooks and onboards all that wait. */
 enum list_result { LIST_NEW, LIST_CHANGED, LIST_DUPLICATE, LIST_STALE };
-enum status model_list(struct model *model, struct bytes item_id, int64_t event_time_ms, const float *vector,
-                       struct bytes text, uint64_t epoch, enum list_result *result, struct error *err);
+enum status model_list(struct model *model, struct bytes item_id, int64_t event_time_ms,
+                       const float *vector, struct bytes text, uint64_t epoch,
+                       enum list_result *result, struct error *err);
 /* Takes the item out of every table; false when it was not there. */
 bool model_delist(struct model *model, struct bytes item_id);
 
@@ -75,25 +76,29 @@ uint32_t model_find_item(const struct model *model, struct bytes item_id);
 bool model_item_alive(const struct model *model, struct item_handle handle);
 struct item_handle model_item_handle(const struct model *model, uint32_t item_row);
 /* An item that is interacted with but never listed, to be learned by id alone. */
-enum status model_admit_unlisted(struct model *model, struct bytes item_id, uint32_t *item_row, struct error *err);
+enum status model_admit_unlisted(struct model *model, struct bytes item_id, uint32_t *item_row,
+                                 struct error *err);
 /* The user's row, made if absent. */
-enum status model_user(struct model *model, struct bytes user_id, uint32_t *user_row, struct error *err);
+enum status model_user(struct model *model, struct bytes user_id, uint32_t *user_row,
+                       struct error *err);
 /* Items alive and listed; positions run to table_end(items). */
 const struct table *model_items(const struct model *model);
 
 /* Scores the samples (at most ranker.batch) with the state as it stands, counts them in the evaluation, learns from them, then
  * updates counts and histories (features, counts and histories are those at the start of the mini-batch). */
-enum status model_learn(struct model *model, const struct sample *samples, uint32_t count, struct error *err);
+enum status model_learn(struct model *model, const struct sample *samples, uint32_t count,
+                        struct error *err);
 
 uint32_t model_codebook_version(const struct model *model);
 uint32_t model_generation(const struct model *model);
 
 /* What the evaluation rows say. NaN where a bucket has one class only. */
 #define EXPOSURE_BUCKETS 6
-extern const char *const exposure_bucket_names[EXPOSURE_BUCKETS]; /* "0" "1-4" "5-19" "20-99" "100-499" "500+" */
+extern const char
+    *const exposure_bucket_names[EXPOSURE_BUCKETS]; /* "0" "1-4" "5-19" "20-99" "100-499" "500+" */
 struct evaluation {
-    uint64_t labelled;     /* scored, warm-up included */
-    double auc, auc_cold;  /* cold: fewer than 100 exposures before the event */
+    uint64_t labelled;    /* scored, warm-up included */
+    double auc, auc_cold; /* cold: fewer than 100 exposures before the event */
     double auc_by_exposures[EXPOSURE_BUCKETS];
     uint64_t events_by_exposures[EXPOSURE_BUCKETS];
     double gauc, ne, calibration;

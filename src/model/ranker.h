@@ -29,10 +29,10 @@ enum variant { VARIANT_ID, VARIANT_ID_CONTENT, VARIANT_ID_SID };
 
 struct ranker_config {
     enum variant variant;
-    uint32_t width;          /* d [32] */
-    uint32_t history;        /* H [30] items of a user's history at most */
-    uint32_t batch;          /* B [512] events of a mini-batch at most */
-    uint32_t z_dims;         /* Dz [64] */
+    uint32_t width;   /* d [32] */
+    uint32_t history; /* H [30] items of a user's history at most */
+    uint32_t batch;   /* B [512] events of a mini-batch at most */
+    uint32_t z_dims;  /* Dz [64] */
     uint32_t books[SID_CODES];
     uint32_t prefix_rows;    /* rows of E3, keyed by (c1,c2,c3) mod prefix_rows [16384] */
     uint32_t hidden[2];      /* DNN widths [64, 32] */
@@ -63,7 +63,7 @@ struct sid_row {
     uint32_t generation;
     uint32_t codebook_version;
     float quantisation_error;
-    uint32_t reserved;            /* keeps the 64-bit fields aligned; 0 */
+    uint32_t reserved; /* keeps the 64-bit fields aligned; 0 */
     uint64_t epoch;
     int64_t event_time_ms;
 };
@@ -71,23 +71,24 @@ enum sid_reason { SID_NEW, SID_CONTENT, SID_DRIFT, SID_GENERATION };
 
 /* One mini-batch, all indices checked by its builder (model/batch.h). */
 struct batch {
-    uint32_t events;            /* n <= B */
-    uint32_t items;             /* U distinct items among candidates and histories */
-    uint32_t users;             /* distinct users */
-    uint32_t *item_row;         /* [U] positions in `items`, in order of first appearance */
-    uint32_t *candidate;        /* [n] index into item_row */
-    uint32_t *user;             /* [n] index into the user arrays */
-    uint32_t *history;          /* [users, H] indices into item_row, newest first */
-    uint32_t *history_length;   /* [users] 0 .. H */
-    float *features;            /* [n, FEATURES] */
-    float *labels;              /* [n] 0 or 1 */
+    uint32_t events;          /* n <= B */
+    uint32_t items;           /* U distinct items among candidates and histories */
+    uint32_t users;           /* distinct users */
+    uint32_t *item_row;       /* [U] positions in `items`, in order of first appearance */
+    uint32_t *candidate;      /* [n] index into item_row */
+    uint32_t *user;           /* [n] index into the user arrays */
+    uint32_t *history;        /* [users, H] indices into item_row, newest first */
+    uint32_t *history_length; /* [users] 0 .. H */
+    float *features;          /* [n, FEATURES] */
+    float *labels;            /* [n] 0 or 1 */
 };
 
 struct ranker;
 
 /* Adds the ranker's tables (E1 E2 E3 O1 O2 and their accumulators, dense tensors and theirs) to `set`. */
-enum status ranker_create(struct ranker **out, const struct ranker_config *config, const struct item_tables *items,
-                          struct tables *set, struct arena *arena, struct error *err);
+enum status ranker_create(struct ranker **out, const struct ranker_config *config,
+                          const struct item_tables *items, struct tables *set, struct arena *arena,
+                          struct error *err);
 
 /* Creates the dense tensors' rows with their first values; once, in the stage's first epoch. */
 enum status ranker_start(struct ranker *ranker, struct error *err);

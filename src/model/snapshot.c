@@ -19,7 +19,9 @@ static void put(struct writer *writer, const void *data, size_t len) {
     writer->used += len;
 }
 
-static void put_u32(struct writer *writer, uint32_t number) { put(writer, &number, sizeof number); }
+static void put_u32(struct writer *writer, uint32_t number) {
+    put(writer, &number, sizeof number);
+}
 
 static void begin_block(struct writer *writer, enum block_kind kind) {
     writer->used = 0;
@@ -107,8 +109,7 @@ struct block {
     struct bytes payload;
 };
 
-#define DAMAGED(reader, ...)                                                                       \
-    damaged((reader), FAIL(err, BAD_RECORD, EX_DATAERR, __VA_ARGS__), err)
+#define DAMAGED(reader, ...) damaged((reader), FAIL(err, BAD_RECORD, EX_DATAERR, __VA_ARGS__), err)
 
 static enum status damaged(const struct reader *reader, enum status status, struct error *err) {
     if (err != NULL)
@@ -318,8 +319,7 @@ enum status snapshot_read(const char *path, struct tables *set, struct arena *ar
     if (!file_exists(path))
         return FAIL(err, RETRY, EX_NOINPUT, "%s: there is no snapshot", path);
     TRY(file_open(&file, path, err));
-    struct reader reader = {
-        .name = path, .file = &file, .buffer = set->buffer, .end = file.bytes};
+    struct reader reader = {.name = path, .file = &file, .buffer = set->buffer, .end = file.bytes};
     size_t mark = arena_mark(arena);
     enum status status = decode(&reader, set, arena, note, err);
     if (status != OK)

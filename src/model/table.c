@@ -1,5 +1,5 @@
-#include "model/table_private.h"
 #include "model/snapshot_private.h"
+#include "model/table_private.h"
 
 #include "base/poison.h"
 
@@ -141,7 +141,9 @@ enum status tables_add(struct tables *set, const struct table_spec *spec, struct
     return OK;
 }
 
-uint32_t tables_count(const struct tables *set) { return set->count; }
+uint32_t tables_count(const struct tables *set) {
+    return set->count;
+}
 
 struct table *tables_at(const struct tables *set, uint32_t index) {
     ASSERT(index < set->count);
@@ -157,9 +159,15 @@ struct table *tables_named(const struct tables *set, struct bytes name) {
 
 /* ---- access ---- */
 
-const struct table_spec *table_spec(const struct table *table) { return &table->spec; }
-uint32_t table_rows(const struct table *table) { return table->rows; }
-uint32_t table_end(const struct table *table) { return table->end; }
+const struct table_spec *table_spec(const struct table *table) {
+    return &table->spec;
+}
+uint32_t table_rows(const struct table *table) {
+    return table->rows;
+}
+uint32_t table_end(const struct table *table) {
+    return table->end;
+}
 
 uint32_t table_find(const struct table *table, struct bytes key) {
     ASSERT(table->spec.key_kind != KEY_CHILD);
@@ -205,9 +213,13 @@ const void *table_value(const struct table *table, uint32_t row) {
     return value_at(table, row);
 }
 
-void *table_values(const struct table *table) { return table->values; }
+void *table_values(const struct table *table) {
+    return table->values;
+}
 
-struct digest table_digest(const struct table *table) { return table->digest; }
+struct digest table_digest(const struct table *table) {
+    return table->digest;
+}
 
 struct digest tables_digest(const struct tables *set) {
     /* chained: the digest so far, the table's, its name */

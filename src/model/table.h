@@ -29,7 +29,7 @@ enum key_kind {
     KEY_STRING, /* 1 .. key_bytes_max bytes, any content; hash index */
     KEY_U64,    /* a 64-bit integer; hash index; published as 8 bytes big-endian */
     KEY_DENSE,  /* key == position; no index; published as 8 bytes big-endian */
-    KEY_CHILD   /* shares key and position with a row of `parent`, which is not a KEY_CHILD itself; no index */
+    KEY_CHILD /* shares key and position with a row of `parent`, which is not a KEY_CHILD itself; no index */
 };
 
 /* Which topic a table's rows are published to. */
@@ -55,7 +55,8 @@ enum status tables_create(struct tables **out, struct error *err);
 void tables_destroy(struct tables *set);
 /* FATAL when the name repeats, a size is beyond its limit or the address space cannot be reserved. A table is added
  * after its parent. */
-enum status tables_add(struct tables *set, const struct table_spec *spec, struct table **out, struct error *err);
+enum status tables_add(struct tables *set, const struct table_spec *spec, struct table **out,
+                       struct error *err);
 uint32_t tables_count(const struct tables *set);
 struct table *tables_at(const struct tables *set, uint32_t index);
 struct table *tables_named(const struct tables *set, struct bytes name); /* NULL when absent */
@@ -99,8 +100,8 @@ void table_remove(struct table *table, uint32_t row);
  * The log's order decides, not the version. A row that has lived elsewhere moves; another row that held the position
  * goes, since its own record, a newer place or a tombstone, belongs to the same epoch; children go with their row. So
  * the records of one table and epoch may come in any order, but a KEY_CHILD's rows must come after its parent's. */
-enum status table_restore(struct table *table, struct bytes key, uint32_t position, uint64_t version,
-                          struct bytes value, struct error *err);
+enum status table_restore(struct table *table, struct bytes key, uint32_t position,
+                          uint64_t version, struct bytes value, struct error *err);
 
 /* Takes all rows out of all tables, as if newly created. No open epoch. */
 void tables_clear(struct tables *set);

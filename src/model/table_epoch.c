@@ -39,7 +39,8 @@ static void place(struct table *t, uint32_t row) {
 
 static enum status fail_full(const struct table *t, struct error *err) {
     return FAIL(err, FATAL, EX_CONFIG,
-                "table %s: all of its %u rows are in use; raise what limits it (limits.items, limits.users, "
+                "table %s: all of its %u rows are in use; raise what limits it (limits.items, "
+                "limits.users, "
                 "labels.waiting_impressions, parking.rows) and go on from here",
                 t->name, t->spec.rows_max);
 }

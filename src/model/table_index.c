@@ -42,7 +42,9 @@ void key_store(struct table *table, uint32_t row, struct bytes key) {
  * later entries back, so there are no tombstones, and a table that churns for months looks up as
  * fast as a new one. */
 
-uint64_t key_hash(struct bytes key) { return hash64(key.data, key.len, 0); }
+uint64_t key_hash(struct bytes key) {
+    return hash64(key.data, key.len, 0);
+}
 
 static uint64_t home(const struct table *table, uint64_t entry) {
     return entry >> 32 & (table->index_slots - 1);

@@ -106,11 +106,15 @@ struct tables {
 static inline bool bit_get(const uint64_t *bits, uint32_t i) {
     return bits[i / 64] >> (i % 64) & 1;
 }
-static inline void bit_set(uint64_t *bits, uint32_t i) { bits[i / 64] |= UINT64_C(1) << (i % 64); }
+static inline void bit_set(uint64_t *bits, uint32_t i) {
+    bits[i / 64] |= UINT64_C(1) << (i % 64);
+}
 static inline void bit_clear(uint64_t *bits, uint32_t i) {
     bits[i / 64] &= ~(UINT64_C(1) << (i % 64));
 }
-static inline uint32_t words_for(uint32_t bits) { return bits / 64 + (bits % 64 != 0); }
+static inline uint32_t words_for(uint32_t bits) {
+    return bits / 64 + (bits % 64 != 0);
+}
 
 static inline unsigned char *value_at(const struct table *table, uint32_t row) {
     return table->values + (size_t)row * table->stride;

@@ -31,18 +31,18 @@ struct tokenizer_config {
 
 /* The arrays that define an encoding; views into memory that the caller owns (rows of the codebooks table). */
 struct codebooks {
-    float *mean;             /* [Dc] */
-    float *encoder;          /* [Dc, Dz]: W */
-    float *rq[RQ_LEVELS];    /* [K_l, Dz] */
-    float *rotation;         /* [Dz, Dz]: R, y = R' r, that is y_j = sum_i r_i R[i,j] */
-    float *opq[OPQ_CODES];   /* [K_m, Dz / 2] */
+    float *mean;           /* [Dc] */
+    float *encoder;        /* [Dc, Dz]: W */
+    float *rq[RQ_LEVELS];  /* [K_l, Dz] */
+    float *rotation;       /* [Dz, Dz]: R, y = R' r, that is y_j = sum_i r_i R[i,j] */
+    float *opq[OPQ_CODES]; /* [K_m, Dz / 2] */
 };
 
 struct tokenizer; /* config, codebooks and what is derived from them for speed */
 
 /* Memory for one tokenizer and its scratch for batches of up to batch_max vectors comes from `arena`. */
-enum status tokenizer_create(struct tokenizer **out, const struct tokenizer_config *config, uint32_t batch_max,
-                             struct arena *arena, struct error *err);
+enum status tokenizer_create(struct tokenizer **out, const struct tokenizer_config *config,
+                             uint32_t batch_max, struct arena *arena, struct error *err);
 /* The tokenizer's own arrays, to be filled from published rows; call tokenizer_refresh() after changing them. */
 struct codebooks *tokenizer_codebooks(struct tokenizer *tokenizer);
 /* Recomputes what the search derives from the codebooks: norms and 8-bit copies. */
@@ -52,8 +52,8 @@ void tokenizer_refresh(struct tokenizer *tokenizer);
  * balanced: no code holds more than about twice its even share) and OPQ (learned rotation) on x [n, Dc], n >= 2. Works for n smaller
  * than the books: codes that no vector wants are jittered copies. Scratch comes from `scratch`.
  * `version` keys the randomness beside config.seed. */
-enum status tokenizer_train(struct tokenizer *tokenizer, const float *x, uint32_t n, uint64_t version,
-                            struct arena *scratch, struct error *err);
+enum status tokenizer_train(struct tokenizer *tokenizer, const float *x, uint32_t n,
+                            uint64_t version, struct arena *scratch, struct error *err);
 
 /* x [Dc], finite -> z [Dz], |z| = Z_SCALE (a vector at the mean, or so large that its products overflow, gives z = 0).
  * Fixed order of summation. */
@@ -61,8 +61,8 @@ void tokenizer_project(const struct tokenizer *tokenizer, const float *x, float 
 
 /* z [n, Dz], n <= batch_max -> codes [n, 5], and, where not NULL: the squared norm of what is left after RQ and OPQ
  * (quantisation error, [n]) and the squared residual norms after each RQ level [n, 3]. */
-void tokenizer_encode(struct tokenizer *tokenizer, const float *z, uint32_t n, uint16_t *codes, float *error,
-                      float *residuals);
+void tokenizer_encode(struct tokenizer *tokenizer, const float *z, uint32_t n, uint16_t *codes,
+                      float *error, float *residuals);
 
 /* codes [5] -> the reconstructed z [Dz]: sum of the RQ centroids plus R times the OPQ centroids. */
 void tokenizer_decode(const struct tokenizer *tokenizer, const uint16_t *codes, float *z);

@@ -8,18 +8,24 @@
 #define QUEUE_BYTES ((size_t)256 << 20)
 #define QUEUE_CLOSE_BYTES ((size_t)64 << 20) /* an epoch closes when its records fill this */
 
-static enum status queue_create(struct queue *queue, const char *name, uint32_t max, struct arena *arena, struct error *err) {
+static enum status queue_create(struct queue *queue, const char *name, uint32_t max,
+                                struct arena *arena, struct error *err) {
     queue->records = arena_alloc(arena, (size_t)max * sizeof(struct pending));
     if (queue->records == NULL)
-        return FAIL(err, FATAL, EX_CONFIG, "an epoch of %u records does not fit in memory: lower epoch.events or epoch.listings", max);
+        return FAIL(
+            err, FATAL, EX_CONFIG,
+            "an epoch of %u records does not fit in memory: lower epoch.events or epoch.listings",
+            max);
     queue->max = max;
     queue->first_event_ms = INT64_MIN;
     return arena_reserve(&queue->arena, name, QUEUE_BYTES, err);
 }
 
 enum status collect_create(struct stage *stage, struct error *err) {
-    TRY(queue_create(&stage->queues[EPOCH_CONTENT], "listings of an epoch", stage->config.content_listings, &stage->arena, err));
-    return queue_create(&stage->queues[EPOCH_CLICK], "interactions of an epoch", stage->config.epoch_events_max, &stage->arena, err);
+    TRY(queue_create(&stage->queues[EPOCH_CONTENT], "listings of an epoch",
+                     stage->config.content_listings, &stage->arena, err));
+    return queue_create(&stage->queues[EPOCH_CLICK], "interactions of an epoch",
+                        stage->config.epoch_events_max, &stage->arena, err);
 }
 
 void queue_clear(struct queue *queue) {
@@ -71,7 +77,9 @@ static enum status hold_next(struct stage *stage, bool *end, struct error *err) 
             return OK;
         struct position *seen = seen_position(stage, stage->held.topic, stage->held.partition);
         if (seen == NULL)
-            return FAIL(err, FATAL, EX_CONFIG, "the inputs have more than %d partitions: the stage takes at most so many", STAGE_PARTITIONS_MAX);
+            return FAIL(err, FATAL, EX_CONFIG,
+                        "the inputs have more than %d partitions: the stage takes at most so many",
+                        STAGE_PARTITIONS_MAX);
         if (seen_before(seen, &stage->held))
             stage->redelivered++;
         else
@@ -107,14 +115,17 @@ static enum status mark_bad(struct pending *pending, struct arena *arena, const 
     return pending->text ? OK : FATAL;
 }
 
-static enum status decode_and_check(struct stage *stage, struct pending *pending, struct arena *arena, struct error *err) {
+static enum status decode_and_check(struct stage *stage, struct pending *pending,
+                                    struct arena *arena, struct error *err) {
     if (pending->record.damage != NULL) {
         pending->reason = DEAD_DAMAGED;
         return mark_bad(pending, arena, pending->record.damage);
     }
-    enum status status = stage->codec.decode(stage->codec.self, &pending->record, &pending->event, &pending->reason, err);
+    enum status status = stage->codec.decode(stage->codec.self, &pending->record, &pending->event,
+                                             &pending->reason, err);
     if (status == OK)
-        status = check_event(&stage->config, &stage->model_config, &pending->record, &pending->event, &pending->reason, err);
+        status = check_event(&stage->config, &stage->model_config, &pending->record,
+                             &pending->event, &pending->reason, err);
     if (status == BAD_RECORD)
         return mark_bad(pending, arena, err->text);
     if (status == OK)
@@ -163,7 +174,8 @@ static enum status queue_held(struct stage *stage, struct queue *queue, struct e
 }
 
 static bool queue_full(const struct queue *queue) {
-    return queue->count == queue->max || queue->ranges == RANGES_MAX || queue->arena.used > QUEUE_CLOSE_BYTES;
+    return queue->count == queue->max || queue->ranges == RANGES_MAX ||
+           queue->arena.used > QUEUE_CLOSE_BYTES;
 }
 
 static bool clicks_closed(const struct stage *stage) {
@@ -174,13 +186,16 @@ static bool clicks_closed(const struct stage *stage) {
     if (queue_full(queue) || queue->expected >= target)
         return true;
     const struct pending *last = &queue->records[queue->count - 1];
-    bool timed = stage->config.epoch_stream_ms > 0 && !last->bad && queue->first_event_ms != INT64_MIN;
-    return timed && last->event.as.interaction.event_time_ms - queue->first_event_ms >= stage->config.epoch_stream_ms;
+    bool timed =
+        stage->config.epoch_stream_ms > 0 && !last->bad && queue->first_event_ms != INT64_MIN;
+    return timed && last->event.as.interaction.event_time_ms - queue->first_event_ms >=
+                        stage->config.epoch_stream_ms;
 }
 
 /* The source's clock: interactions do not wait for their mini-batches for ever. */
 static bool clicks_due(const struct stage *stage) {
-    return stage->queues[EPOCH_CLICK].count > 0 && stage->source.due != NULL && stage->source.due(stage->source.self);
+    return stage->queues[EPOCH_CLICK].count > 0 && stage->source.due != NULL &&
+           stage->source.due(stage->source.self);
 }
 
 static void form_clicks(const struct stage *stage, enum epoch_kind *kind) {
@@ -191,25 +206,31 @@ static void form_clicks(const struct stage *stage, enum epoch_kind *kind) {
 
 /* The inputs of the manifest that is followed, no more and no fewer. */
 static enum status collect_followed(struct stage *stage, enum epoch_kind *kind, struct error *err) {
-    struct queue *queue = &stage->queues[*kind = stage->follow->kind];
+    struct queue *queue = &stage->queues[ *kind = stage->follow->kind];
     uint64_t wanted = 0;
     for (uint32_t r = 0; r < stage->follow->range_count; r++)
         wanted += stage->follow->ranges[r].count;
     if (wanted > queue->max)
-        return FAIL(err, FATAL, EX_CONFIG, "epoch %llu holds %llu records and the configuration allows %u: use the configuration of the recording",
-                    (unsigned long long)stage->follow->epoch, (unsigned long long)wanted, queue->max);
+        return FAIL(err, FATAL, EX_CONFIG,
+                    "epoch %llu holds %llu records and the configuration allows %u: use the "
+                    "configuration of the recording",
+                    (unsigned long long)stage->follow->epoch, (unsigned long long)wanted,
+                    queue->max);
     while (queue->count < wanted) {
         bool end = false;
         TRY(hold_next(stage, &end, err));
         if (!stage->is_held)
-            return FAIL(err, FATAL, EX_DATAERR, "epoch %llu needs %llu input records and the recording has only %u of them",
-                        (unsigned long long)stage->follow->epoch, (unsigned long long)wanted, queue->count);
+            return FAIL(err, FATAL, EX_DATAERR,
+                        "epoch %llu needs %llu input records and the recording has only %u of them",
+                        (unsigned long long)stage->follow->epoch, (unsigned long long)wanted,
+                        queue->count);
         TRY(queue_held(stage, queue, err));
     }
     return OK;
 }
 
-enum status collect(struct stage *stage, enum epoch_kind *kind, bool *formed, bool *done, struct error *err) {
+enum status collect(struct stage *stage, enum epoch_kind *kind, bool *formed, bool *done,
+                    struct error *err) {
     struct queue *content = &stage->queues[EPOCH_CONTENT], *clicks = &stage->queues[EPOCH_CLICK];
     *formed = true;
     if (stage->follow != NULL)

@@ -37,7 +37,9 @@ static int64_t deadline_at(const struct delisted *delisted, uint32_t row) {
 }
 
 /* A digest, so that the id itself stays nowhere. */
-static uint64_t key_of(struct bytes item_id) { return hash64(item_id.data, item_id.len, 0); }
+static uint64_t key_of(struct bytes item_id) {
+    return hash64(item_id.data, item_id.len, 0);
+}
 
 static bool before(const struct delisted *delisted, uint32_t a, uint32_t b) {
     const int64_t a_ms = deadline_at(delisted, a), b_ms = deadline_at(delisted, b);
@@ -74,7 +76,8 @@ enum status delisted_remember(struct delisted *delisted, struct bytes item_id, i
 }
 
 bool delisted_has(const struct delisted *delisted, struct bytes item_id) {
-    return table_rows(delisted->rows) > 0 && table_find_u64(delisted->rows, key_of(item_id)) != NO_ROW;
+    return table_rows(delisted->rows) > 0 &&
+           table_find_u64(delisted->rows, key_of(item_id)) != NO_ROW;
 }
 
 void delisted_forget(struct delisted *delisted, struct bytes item_id) {

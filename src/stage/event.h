@@ -21,7 +21,7 @@ enum topic {
 };
 #define TOPIC_INPUTS 2 /* the first two are inputs */
 
-const char *topic_name(enum topic topic);       /* "item-content", ... as in DESIGN section 2 */
+const char *topic_name(enum topic topic); /* "item-content", ... as in DESIGN section 2 */
 bool topic_of_name(struct bytes name, enum topic *out);
 
 /* One record of the log, as on the wire. value.data == NULL is a tombstone. */
@@ -39,7 +39,8 @@ struct record {
     struct bytes value;
     uint32_t header_count;
     struct header headers[HEADERS_MAX];
-    const char *damage; /* not NULL: the transport could not read a record here; value has the raw bytes it found */
+    const char *
+        damage; /* not NULL: the transport could not read a record here; value has the raw bytes it found */
 };
 
 /* ---- in ---- */
@@ -62,9 +63,10 @@ struct interaction {
 struct listing {
     struct bytes item_id;
     int64_t event_time_ms;
-    const float *vector; /* the modalities' vectors one after the other, in the order of the event */
+    const float
+        *vector; /* the modalities' vectors one after the other, in the order of the event */
     uint32_t dims;
-    struct bytes text;   /* data == NULL: none */
+    struct bytes text; /* data == NULL: none */
 };
 
 enum event_kind { EVENT_INTERACTION, EVENT_LISTING, EVENT_DELISTING };
@@ -92,19 +94,19 @@ struct row_output {
 };
 
 enum dead_reason {
-    DEAD_DAMAGED,          /* the transport could not read it */
-    DEAD_WIRE,             /* magic byte, length */
-    DEAD_SCHEMA,           /* unknown or incompatible schema id */
-    DEAD_DECODE,           /* Avro bytes do not decode */
-    DEAD_KEY,              /* key and value disagree, or no key where one is needed */
-    DEAD_ID,               /* empty, oversized or non-UTF-8 id */
-    DEAD_TIME,             /* before 1970 or too far in the future */
-    DEAD_VECTOR,           /* wrong length, NaN or infinity */
-    DEAD_LABEL,            /* not 0 or 1 */
-    DEAD_DUPLICATE,        /* the same event or listing again */
-    DEAD_STALE,            /* a listing older than the one that stands */
-    DEAD_LATE,             /* behind the watermark */
-    DEAD_UNKNOWN_ITEM,     /* its item was not listed within the parking time, or parking is full */
+    DEAD_DAMAGED,      /* the transport could not read it */
+    DEAD_WIRE,         /* magic byte, length */
+    DEAD_SCHEMA,       /* unknown or incompatible schema id */
+    DEAD_DECODE,       /* Avro bytes do not decode */
+    DEAD_KEY,          /* key and value disagree, or no key where one is needed */
+    DEAD_ID,           /* empty, oversized or non-UTF-8 id */
+    DEAD_TIME,         /* before 1970 or too far in the future */
+    DEAD_VECTOR,       /* wrong length, NaN or infinity */
+    DEAD_LABEL,        /* not 0 or 1 */
+    DEAD_DUPLICATE,    /* the same event or listing again */
+    DEAD_STALE,        /* a listing older than the one that stands */
+    DEAD_LATE,         /* behind the watermark */
+    DEAD_UNKNOWN_ITEM, /* its item was not listed within the parking time, or parking is full */
     DEAD_REASON_COUNT
 };
 const char *dead_reason_name(enum dead_reason reason); /* "vector", ... a contract */
@@ -122,13 +124,15 @@ struct input_range {
     int64_t first_offset;
     int64_t last_offset;
     uint32_t count;
-    uint64_t hash; /* of (offset, timestamp, key, value) of each, chained: tells missing input from divergence */
+    uint64_t
+        hash; /* of (offset, timestamp, key, value) of each, chained: tells missing input from divergence */
 };
 
 struct output_end {
     enum topic topic;
     int32_t partition;
-    int64_t end_offset; /* one past the last record of this epoch (epochs topic: past this manifest) */
+    int64_t
+        end_offset; /* one past the last record of this epoch (epochs topic: past this manifest) */
 };
 
 struct table_state {
@@ -140,18 +144,19 @@ struct table_state {
 enum epoch_kind { EPOCH_CONTENT, EPOCH_CLICK };
 
 struct epoch_counts {
-    uint64_t events;       /* interactions and listings read in this epoch */
+    uint64_t events; /* interactions and listings read in this epoch */
     uint64_t applied;
     uint64_t dead_letters;
-    int64_t parked;        /* parked minus released: may be negative */
-    uint64_t labelled;     /* samples learned from */
-    uint64_t rows;         /* row records published */
+    int64_t parked;    /* parked minus released: may be negative */
+    uint64_t labelled; /* samples learned from */
+    uint64_t rows;     /* row records published */
 };
 
 struct manifest {
     uint64_t epoch; /* 1, 2, ... */
     enum epoch_kind kind;
-    int64_t timestamp_ms;      /* of the outputs: the largest timestamp of the inputs so far that passed their checks; 0: none */
+    int64_t
+        timestamp_ms; /* of the outputs: the largest timestamp of the inputs so far that passed their checks; 0: none */
     int64_t watermark_ms;
     uint32_t generation;
     uint32_t codebook_version;
@@ -163,12 +168,13 @@ struct manifest {
     uint32_t table_count;
     const struct table_state *tables;
     uint32_t batch_count;
-    const uint32_t *batches;   /* events of each mini-batch */
-    struct digest state;       /* of all tables */
-    const char *build;         /* version and commit */
-    const char *blas_core;     /* OpenBLAS core type that the bits depend on */
+    const uint32_t *batches; /* events of each mini-batch */
+    struct digest state;     /* of all tables */
+    const char *build;       /* version and commit */
+    const char *blas_core;   /* OpenBLAS core type that the bits depend on */
     uint64_t config_hash;
-    const char *config;        /* the effective configuration, in an epoch that is the first under it; else NULL */
+    const char *
+        config; /* the effective configuration, in an epoch that is the first under it; else NULL */
 };
 
 enum output_kind { OUTPUT_ROW, OUTPUT_DEAD, OUTPUT_MANIFEST };

@@ -10,7 +10,8 @@ struct position {
     enum topic topic;
     int32_t partition;
     int64_t next_offset;
-    uint32_t damaged; /* places that cannot be read, found just before next_offset and already set aside */
+    uint32_t
+        damaged; /* places that cannot be read, found just before next_offset and already set aside */
 };
 
 struct source_port {
@@ -20,7 +21,8 @@ struct source_port {
     enum status (*next)(void *self, struct record *out, bool *got, bool *end, struct error *err);
     /* Continue from these positions; a partition that is not among them continues from its beginning. Damage whose offset is
      * next_offset comes again (the stage skips `damaged` of it). */
-    enum status (*rewind)(void *self, const struct position *positions, uint32_t count, struct error *err);
+    enum status (*rewind)(void *self, const struct position *positions, uint32_t count,
+                          struct error *err);
     /* Where time passes; NULL in recordings. Whether the first interaction handed out since formed() or rewind() has waited so
      * long that its click epoch closes as it is. */
     bool (*due)(void *self);
@@ -35,20 +37,23 @@ struct sink_port {
     /* Appends the record to its topic (partition chosen by the sink from the key). */
     enum status (*put)(void *self, const struct record *record, struct error *err);
     /* Where each output partition will end if the epoch commits now, not counting the manifest. */
-    enum status (*ends)(void *self, struct output_end *ends, uint32_t max, uint32_t *count, struct error *err);
+    enum status (*ends)(void *self, struct output_end *ends, uint32_t max, uint32_t *count,
+                        struct error *err);
     /* Makes the epoch's records and the input positions durable together. ABORT_EPOCH: nothing was committed, the epoch
      * must be rolled back and formed again. FATAL: unknown whether it was; a restart finds out from the log. */
-    enum status (*commit)(void *self, const struct position *positions, uint32_t count, struct error *err);
+    enum status (*commit)(void *self, const struct position *positions, uint32_t count,
+                          struct error *err);
     enum status (*abort)(void *self, struct error *err);
 };
 
 struct codec_port {
     void *self;
     /* Raw record of an input topic -> typed event; pointers borrowed until the next decode. BAD_RECORD: *reason and err->text say why. */
-    enum status (*decode)(void *self, const struct record *record, struct event *out, enum dead_reason *reason,
-                          struct error *err);
+    enum status (*decode)(void *self, const struct record *record, struct event *out,
+                          enum dead_reason *reason, struct error *err);
     /* Typed output -> key and value bytes (and headers, timestamp, topic); borrowed until the next encode. */
-    enum status (*encode)(void *self, const struct output *output, struct record *out, struct error *err);
+    enum status (*encode)(void *self, const struct output *output, struct record *out,
+                          struct error *err);
 };
 
 #endif

@@ -9,9 +9,11 @@ static enum status put(struct stage *stage, const struct output *output, struct 
     return stage->sink.put(stage->sink.self, &record, err);
 }
 
-enum status publish_dead(struct stage *stage, const struct record *record, enum dead_reason reason, const char *text,
-                         struct error *err) {
-    struct output output = {.topic = TOPIC_DEAD_LETTER, .kind = OUTPUT_DEAD, .timestamp_ms = stage_state(stage)->timestamp_ms};
+enum status publish_dead(struct stage *stage, const struct record *record, enum dead_reason reason,
+                         const char *text, struct error *err) {
+    struct output output = {.topic = TOPIC_DEAD_LETTER,
+                            .kind = OUTPUT_DEAD,
+                            .timestamp_ms = stage_state(stage)->timestamp_ms};
     output.as.dead = (struct dead_output){record, reason, text};
     TRY(put(stage, &output, err));
     struct stage_row *state = stage_edit_state(stage);
@@ -35,25 +37,32 @@ static enum topic output_topic(enum table_output output) {
     return TOPIC_CHANGELOG;
 }
 
-static enum status put_row(struct stage *stage, const struct table *table, struct row_output row, struct error *err) {
+static enum status put_row(struct stage *stage, const struct table *table, struct row_output row,
+                           struct error *err) {
     const struct stage_row *state = stage_state(stage);
     row.table = table_spec(table)->name;
     row.epoch = state->epoch;
     row.generation = model_generation(stage->model);
-    struct output output = {.topic = output_topic(table_spec(table)->output), .kind = OUTPUT_ROW,
-                            .timestamp_ms = state->timestamp_ms, .as.row = row};
+    struct output output = {.topic = output_topic(table_spec(table)->output),
+                            .kind = OUTPUT_ROW,
+                            .timestamp_ms = state->timestamp_ms,
+                            .as.row = row};
     stage->counts.rows++;
     return put(stage, &output, err);
 }
 
-static enum status put_tombstones(struct stage *stage, const struct table *table, struct error *err) {
+static enum status put_tombstones(struct stage *stage, const struct table *table,
+                                  struct error *err) {
     uint8_t scratch[8];
     for (uint32_t i = 0; i < table_removed_count(table); i++)
-        TRY(put_row(stage, table, (struct row_output){.key = table_removed_key(table, i, scratch)}, err));
+        TRY(put_row(stage, table, (struct row_output){.key = table_removed_key(table, i, scratch)},
+                    err));
     for (uint32_t i = 0; i < table_dirty_count(table); i++) {
         uint32_t row = table_dirty_at(table, i);
         if (!table_live(table, row))
-            TRY(put_row(stage, table, (struct row_output){.key = table_key(table, row, scratch), .position = row}, err));
+            TRY(put_row(stage, table,
+                        (struct row_output){.key = table_key(table, row, scratch), .position = row},
+                        err));
     }
     return OK;
 }
@@ -64,9 +73,12 @@ static enum status put_changed(struct stage *stage, const struct table *table, s
     for (uint32_t i = 0; i < table_dirty_count(table); i++) {
         uint32_t row = table_dirty_at(table, i);
         if (table_live(table, row))
-            TRY(put_row(stage, table, (struct row_output){.key = table_key(table, row, scratch), .position = row,
-                                                          .version = table_version(table, row),
-                                                          .value = bytes_of(table_value(table, row), bytes)}, err));
+            TRY(put_row(stage, table,
+                        (struct row_output){.key = table_key(table, row, scratch),
+                                            .position = row,
+                                            .version = table_version(table, row),
+                                            .value = bytes_of(table_value(table, row), bytes)},
+                        err));
     }
     return OK;
 }
@@ -88,8 +100,8 @@ uint32_t publish_positions(const struct stage *stage, struct position *out) {
         if (table_live(stage->positions, row)) {
             uint64_t key = table_key_u64(stage->positions, row);
             const struct position_row *position = table_value(stage->positions, row);
-            out[count++] = (struct position){(enum topic)(key >> 32), (int32_t)(key & UINT32_MAX), position->next_offset,
-                                             position->damaged};
+            out[count++] = (struct position){(enum topic)(key >> 32), (int32_t)(key & UINT32_MAX),
+                                             position->next_offset, position->damaged};
         }
     return count;
 }
@@ -98,28 +110,43 @@ static struct table_state *table_states(struct stage *stage, uint32_t count) {
     struct table_state *states = arena_must(&stage->epoch, count * sizeof *states);
     for (uint32_t i = 0; i < count; i++) {
         const struct table *table = tables_at(stage->tables, i);
-        states[i] = (struct table_state){table_spec(table)->name, table_digest(table), table_rows(table)};
+        states[i] =
+            (struct table_state){table_spec(table)->name, table_digest(table), table_rows(table)};
     }
     return states;
 }
 
-static enum status put_manifest(struct stage *stage, enum epoch_kind kind, bool new_config, struct error *err) {
+static enum status put_manifest(struct stage *stage, enum epoch_kind kind, bool new_config,
+                                struct error *err) {
     const struct stage_row *state = stage_state(stage);
     uint32_t ends_count = 0, tables = tables_count(stage->tables);
     struct output_end *ends = arena_must(&stage->epoch, ENDS_MAX * sizeof *ends);
     TRY(stage->sink.ends(stage->sink.self, ends, ENDS_MAX, &ends_count, err));
     for (uint32_t i = 0; i < ends_count; i++)
         ends[i].end_offset += ends[i].topic == TOPIC_EPOCHS; /* past this manifest */
-    stage->manifest = (struct manifest){
-        .epoch = state->epoch, .kind = kind, .timestamp_ms = state->timestamp_ms,
-        .watermark_ms = labels_watermark(stage->labels), .generation = model_generation(stage->model),
-        .codebook_version = model_codebook_version(stage->model), .counts = stage->counts,
-        .range_count = stage->range_count, .ranges = stage->ranges, .end_count = ends_count, .ends = ends,
-        .table_count = tables, .tables = table_states(stage, tables),
-        .batch_count = stage->batch_count, .batches = stage->batches, .state = tables_digest(stage->tables),
-        .build = stage->config.build, .blas_core = stage->config.blas_core, .config_hash = stage->config_hash,
-        .config = new_config ? stage->config.config_text : NULL};
-    struct output output = {.topic = TOPIC_EPOCHS, .kind = OUTPUT_MANIFEST, .timestamp_ms = state->timestamp_ms,
+    stage->manifest = (struct manifest){.epoch = state->epoch,
+                                        .kind = kind,
+                                        .timestamp_ms = state->timestamp_ms,
+                                        .watermark_ms = labels_watermark(stage->labels),
+                                        .generation = model_generation(stage->model),
+                                        .codebook_version = model_codebook_version(stage->model),
+                                        .counts = stage->counts,
+                                        .range_count = stage->range_count,
+                                        .ranges = stage->ranges,
+                                        .end_count = ends_count,
+                                        .ends = ends,
+                                        .table_count = tables,
+                                        .tables = table_states(stage, tables),
+                                        .batch_count = stage->batch_count,
+                                        .batches = stage->batches,
+                                        .state = tables_digest(stage->tables),
+                                        .build = stage->config.build,
+                                        .blas_core = stage->config.blas_core,
+                                        .config_hash = stage->config_hash,
+                                        .config = new_config ? stage->config.config_text : NULL};
+    struct output output = {.topic = TOPIC_EPOCHS,
+                            .kind = OUTPUT_MANIFEST,
+                            .timestamp_ms = state->timestamp_ms,
                             .as.manifest = &stage->manifest};
     return put(stage, &output, err);
 }

@@ -6,27 +6,40 @@
 #define EPOCH_BYTES ((size_t)64 << 20)
 
 static enum status add_tables(struct stage *stage, struct error *err) {
-    struct table_spec state = {.name = "stage", .key_kind = KEY_DENSE, .output = TO_CHANGELOG,
-                               .value_bytes = sizeof(struct stage_row), .rows_max = 1};
-    struct table_spec positions = {.name = "positions", .key_kind = KEY_U64, .output = TO_CHANGELOG,
-                                   .value_bytes = sizeof(struct position_row), .rows_max = STAGE_PARTITIONS_MAX};
+    struct table_spec state = {.name = "stage",
+                               .key_kind = KEY_DENSE,
+                               .output = TO_CHANGELOG,
+                               .value_bytes = sizeof(struct stage_row),
+                               .rows_max = 1};
+    struct table_spec positions = {.name = "positions",
+                                   .key_kind = KEY_U64,
+                                   .output = TO_CHANGELOG,
+                                   .value_bytes = sizeof(struct position_row),
+                                   .rows_max = STAGE_PARTITIONS_MAX};
     TRY(tables_add(stage->tables, &state, &stage->state, err));
     return tables_add(stage->tables, &positions, &stage->positions, err);
 }
 
 /* An epoch gives at most so many samples: every interaction a click with its negatives, every waiting impression due. */
 static uint32_t batches_max(const struct stage_config *config, uint32_t batch) {
-    uint64_t samples = (uint64_t)config->epoch_events_max * (1 + config->negatives) + config->join_rows_max +
+    uint64_t samples = (uint64_t)config->epoch_events_max * (1 + config->negatives) +
+                       config->join_rows_max +
                        (uint64_t)config->parking_rows_max * (1 + config->negatives);
     return (uint32_t)(samples / batch + 2);
 }
 
-enum status stage_create(struct stage **out, const struct stage_config *config, const struct model_config *model,
-                         struct source_port source, struct sink_port sink, struct codec_port codec, struct error *err) {
+enum status stage_create(struct stage **out, const struct stage_config *config,
+                         const struct model_config *model, struct source_port source,
+                         struct sink_port sink, struct codec_port codec, struct error *err) {
     struct arena arena;
     TRY(arena_reserve(&arena, "stage", STAGE_BYTES, err));
     struct stage *s = arena_must(&arena, sizeof *s);
-    *s = (struct stage){.config = *config, .model_config = *model, .source = source, .sink = sink, .codec = codec, .arena = arena};
+    *s = (struct stage){.config = *config,
+                        .model_config = *model,
+                        .source = source,
+                        .sink = sink,
+                        .codec = codec,
+                        .arena = arena};
     *out = s;
     TRY(arena_reserve(&s->epoch, "manifest", EPOCH_BYTES, err));
     TRY(tables_create(&s->tables, err));
@@ -56,9 +69,15 @@ void stage_destroy(struct stage *stage) {
     arena_release(&arena);
 }
 
-struct tables *stage_tables(struct stage *stage) { return stage->tables; }
-struct model *stage_model(struct stage *stage) { return stage->model; }
-const struct manifest *stage_last_manifest(const struct stage *stage) { return &stage->manifest; }
+struct tables *stage_tables(struct stage *stage) {
+    return stage->tables;
+}
+struct model *stage_model(struct stage *stage) {
+    return stage->model;
+}
+const struct manifest *stage_last_manifest(const struct stage *stage) {
+    return &stage->manifest;
+}
 
 void stage_totals(const struct stage *stage, struct stage_totals *out) {
     memset(out, 0, sizeof *out);

@@ -10,24 +10,29 @@
 enum parking_policy { PARKING_APPLY, PARKING_SET_ASIDE };
 
 struct stage_config {
-    uint32_t epoch_batches;       /* a click epoch closes at so many whole mini-batches of expected samples */
-    uint32_t epoch_events_max;    /* ... or so many interactions (events without a sample) */
-    int64_t epoch_stream_ms;      /* ... or when stream time since its first event passes this; 0: no such limit */
-    uint32_t content_listings;    /* a content epoch takes at most so many listings that are there at once */
-    int64_t ahead_ms;             /* an event time so far past its record's timestamp is a bad record */
-    int64_t join_window_ms;       /* impression -> click, event time */
-    int64_t lateness_ms;          /* watermark = largest event time of the partition - this */
-    int64_t idle_ms;              /* a partition this far behind the furthest one no longer holds the watermark */
-    uint32_t join_rows_max;       /* impressions that wait for a click at most */
-    uint32_t negatives;           /* per click, when only clicks exist */
-    float negatives_popular;      /* share of them drawn from recent clicks rather than live listings */
-    uint32_t popular_clicks;      /* how many recent clicks that is */
-    uint32_t duplicate_rows_max;  /* events with a request id that are remembered to tell a repeat */
+    uint32_t
+        epoch_batches; /* a click epoch closes at so many whole mini-batches of expected samples */
+    uint32_t epoch_events_max; /* ... or so many interactions (events without a sample) */
+    int64_t
+        epoch_stream_ms; /* ... or when stream time since its first event passes this; 0: no such limit */
+    uint32_t
+        content_listings; /* a content epoch takes at most so many listings that are there at once */
+    int64_t ahead_ms;     /* an event time so far past its record's timestamp is a bad record */
+    int64_t join_window_ms; /* impression -> click, event time */
+    int64_t lateness_ms;    /* watermark = largest event time of the partition - this */
+    int64_t
+        idle_ms; /* a partition this far behind the furthest one no longer holds the watermark */
+    uint32_t join_rows_max;  /* impressions that wait for a click at most */
+    uint32_t negatives;      /* per click, when only clicks exist */
+    float negatives_popular; /* share of them drawn from recent clicks rather than live listings */
+    uint32_t popular_clicks; /* how many recent clicks that is */
+    uint32_t duplicate_rows_max; /* events with a request id that are remembered to tell a repeat */
     enum parking_policy parking_policy; /* what to do when parking time is over */
-    int64_t parking_ms;           /* stream time */
+    int64_t parking_ms;                 /* stream time */
     uint32_t parking_rows_max;
-    uint32_t parking_bytes_max;   /* of a parked record's key and value each; larger ones are dead letters */
-    const char *config_text;      /* the effective configuration, for the manifest */
+    uint32_t
+        parking_bytes_max; /* of a parked record's key and value each; larger ones are dead letters */
+    const char *config_text; /* the effective configuration, for the manifest */
     const char *build;
     const char *blas_core;
 };
@@ -36,8 +41,9 @@ struct stage;
 
 #define STAGE_PARTITIONS_MAX 256
 
-enum status stage_create(struct stage **out, const struct stage_config *config, const struct model_config *model,
-                         struct source_port source, struct sink_port sink, struct codec_port codec, struct error *err);
+enum status stage_create(struct stage **out, const struct stage_config *config,
+                         const struct model_config *model, struct source_port source,
+                         struct sink_port sink, struct codec_port codec, struct error *err);
 void stage_destroy(struct stage *stage);
 
 /* The tables, for restoring before stage_run (then stage_resume), and for reports. */

@@ -53,8 +53,8 @@ struct stage {
     struct source_port source;
     struct sink_port sink;
     struct codec_port codec;
-    struct arena arena;  /* lives as long as the stage */
-    struct arena epoch;  /* emptied at the start of each epoch: the manifest and what it points to */
+    struct arena arena; /* lives as long as the stage */
+    struct arena epoch; /* emptied at the start of each epoch: the manifest and what it points to */
     struct tables *tables;
     struct table *state, *positions;
     struct model *model;
@@ -79,23 +79,31 @@ struct stage {
     uint32_t *batches;
     uint32_t batch_count, batch_max;
     struct epoch_counts counts;
-    bool parked_of_delisted; /* parked records of items that this epoch delisted may still be there */
+    bool
+        parked_of_delisted; /* parked records of items that this epoch delisted may still be there */
     uint64_t config_hash;
     struct manifest manifest;
 };
 
-static inline const struct stage_row *stage_state(const struct stage *stage) { return table_value(stage->state, 0); }
-static inline struct stage_row *stage_edit_state(struct stage *stage) { return table_edit(stage->state, 0); }
+static inline const struct stage_row *stage_state(const struct stage *stage) {
+    return table_value(stage->state, 0);
+}
+static inline struct stage_row *stage_edit_state(struct stage *stage) {
+    return table_edit(stage->state, 0);
+}
 
 /* collect.c */
 enum status collect_create(struct stage *stage, struct error *err);
 void queue_clear(struct queue *queue);
-void collect_forget(struct stage *stage); /* empties the queues; the next offsets are those of the positions table */
-enum status collect(struct stage *stage, enum epoch_kind *kind, bool *formed, bool *done, struct error *err);
+void collect_forget(
+    struct stage
+        *stage); /* empties the queues; the next offsets are those of the positions table */
+enum status collect(struct stage *stage, enum epoch_kind *kind, bool *formed, bool *done,
+                    struct error *err);
 
 /* publish.c */
-enum status publish_dead(struct stage *stage, const struct record *record, enum dead_reason reason, const char *text,
-                         struct error *err);
+enum status publish_dead(struct stage *stage, const struct record *record, enum dead_reason reason,
+                         const char *text, struct error *err);
 enum status publish_epoch(struct stage *stage, enum epoch_kind kind, struct error *err);
 uint32_t publish_positions(const struct stage *stage, struct position *out);
 

@@ -18,18 +18,22 @@
 
 /* Its texts are borrowed for as long as an object made with it lives. */
 struct kafka_config {
-    const char *brokers;            /* bootstrap.servers */
-    const char *prefix;             /* of all topic names: "" or e.g. "shop."; topics are prefix + topic_name() */
-    const char *application;        /* group id and transactional id; instances of one stage share it */
-    int32_t input_partitions_max;   /* of one input; refuse more */
+    const char *brokers; /* bootstrap.servers */
+    const char
+        *prefix; /* of all topic names: "" or e.g. "shop."; topics are prefix + topic_name() */
+    const char *application; /* group id and transactional id; instances of one stage share it */
+    int32_t input_partitions_max;    /* of one input; refuse more */
     int32_t partitions[TOPIC_COUNT]; /* of outputs that are created */
-    uint32_t transaction_timeout_ms; /* [15000] of the broker: how long a killed instance may hold back readers */
-    uint32_t session_timeout_ms;     /* [6000] of the leader's group: how long until a dead leader is replaced */
-    uint32_t fetch_bytes_max;        /* [64 MiB] fetched and not yet taken */
-    uint32_t produce_bytes_max;      /* [64 MiB] produced and not yet delivered */
-    uint32_t poll_ms;                /* [20] next() waits at most so long for a record */
-    uint32_t linger_ms;              /* [500] a click epoch closes when its first record has waited so long */
-    uint32_t property_count;         /* further librdkafka properties, e.g. security.protocol; those that exactly-once owns are refused */
+    uint32_t
+        transaction_timeout_ms; /* [15000] of the broker: how long a killed instance may hold back readers */
+    uint32_t
+        session_timeout_ms; /* [6000] of the leader's group: how long until a dead leader is replaced */
+    uint32_t fetch_bytes_max;   /* [64 MiB] fetched and not yet taken */
+    uint32_t produce_bytes_max; /* [64 MiB] produced and not yet delivered */
+    uint32_t poll_ms;           /* [20] next() waits at most so long for a record */
+    uint32_t linger_ms; /* [500] a click epoch closes when its first record has waited so long */
+    uint32_t
+        property_count; /* further librdkafka properties, e.g. security.protocol; those that exactly-once owns are refused */
     const char *const *property_keys;
     const char *const *property_values;
 };
@@ -45,21 +49,25 @@ struct topic_check {
     char text[256]; /* what differs, or what will be created */
 };
 /* What is there, what is missing, what differs (cleanup.policy, partitions, max.message.bytes); changes nothing. */
-enum status kafka_check_topics(const struct kafka_config *config, struct topic_check checks[TOPIC_COUNT], struct error *err);
+enum status kafka_check_topics(const struct kafka_config *config,
+                               struct topic_check checks[TOPIC_COUNT], struct error *err);
 /* Creates what is missing (inputs too, one partition each) and the leader topic; alters nothing that is there. */
 enum status kafka_create_topics(const struct kafka_config *config, struct error *err);
 
 /* ---- leader ---- */
 struct kafka_leader;
-enum status kafka_leader_join(struct kafka_leader **out, const struct kafka_config *config, struct error *err);
+enum status kafka_leader_join(struct kafka_leader **out, const struct kafka_config *config,
+                              struct error *err);
 /* Serves the group; *leads says whether this instance holds the leader partition. Call at least once a second. When it was lost, and
  * comes back, another instance may have led meanwhile: restore again. The topic is prefix + "leader". */
-enum status kafka_leader_poll(struct kafka_leader *leader, uint32_t timeout_ms, bool *leads, struct error *err);
+enum status kafka_leader_poll(struct kafka_leader *leader, uint32_t timeout_ms, bool *leads,
+                              struct error *err);
 void kafka_leader_leave(struct kafka_leader *leader);
 
 /* ---- source ---- */
 struct kafka_source;
-enum status kafka_source_open(struct kafka_source **out, const struct kafka_config *config, struct error *err);
+enum status kafka_source_open(struct kafka_source **out, const struct kafka_config *config,
+                              struct error *err);
 /* rewind: partitions not among the positions start at the beginning of what the topic has. A position before the log's start or past its end is
  * FATAL EX_DATAERR: never a silent reset. next() waits poll_ms at most. */
 struct source_port kafka_source_port(struct kafka_source *source);
@@ -69,7 +77,8 @@ void kafka_source_close(struct kafka_source *source);
 struct kafka_sink;
 /* Registers the transactional id: whoever had it before is fenced and its open transaction aborted. `leader` is borrowed; only while it
  * leads do epochs begin (else RETRY) and commit (else ABORT_EPOCH). The output topics must be there. */
-enum status kafka_sink_open(struct kafka_sink **out, const struct kafka_config *config, struct kafka_leader *leader, struct error *err);
+enum status kafka_sink_open(struct kafka_sink **out, const struct kafka_config *config,
+                            struct kafka_leader *leader, struct error *err);
 /* commit: ABORT_EPOCH for what an abort cures; an error after which the outcome is unknown, or a fatal one that is no fencing, re-creates the
  * producer (which aborts or completes what was open) and then tells from the epochs topic whether the epoch was committed: OK or ABORT_EPOCH.
  * FATAL EX_UNAVAILABLE when the broker does not come back for that within four transaction timeouts, when another producer has the
@@ -85,11 +94,12 @@ void kafka_sink_close(struct kafka_sink *sink);
 struct kafka_log;
 /* The outputs from the beginning of `topics` (a set of output topics, all partitions) to their ends as of now. Open the sink first: then
  * no transaction is open, and what is committed is all there. */
-enum status kafka_log_open(struct kafka_log **out, const struct kafka_config *config, const enum topic *topics, uint32_t count,
-                           struct error *err);
+enum status kafka_log_open(struct kafka_log **out, const struct kafka_config *config,
+                           const enum topic *topics, uint32_t count, struct error *err);
 /* RETRY: nothing came for two seconds. OK and *got = false when every partition's position has reached the captured end (control records and compaction make "last
  * record seen" no criterion). *done_share 0 .. 1 for progress. */
-enum status kafka_log_next(struct kafka_log *log, struct record *out, bool *got, double *done_share, struct error *err);
+enum status kafka_log_next(struct kafka_log *log, struct record *out, bool *got, double *done_share,
+                           struct error *err);
 void kafka_log_close(struct kafka_log *log);
 
 #endif

@@ -10,17 +10,41 @@
 #include "base/poison.h"
 
 /* These decide whether an epoch is applied exactly once, or are fields of struct kafka_config. */
-static const char *const owned[] = {
-    "bootstrap.servers", "metadata.broker.list", "transactional.id", "transaction.timeout.ms",
-    "enable.idempotence", "enable.gapless.guarantee", "acks", "request.required.acks",
-    "max.in.flight", "max.in.flight.requests.per.connection", "retries",
-    "message.send.max.retries", "message.timeout.ms", "delivery.timeout.ms", "partitioner",
-    "isolation.level", "enable.auto.commit", "auto.commit.enable", "auto.commit.interval.ms",
-    "enable.auto.offset.store", "auto.offset.reset", "group.id", "group.instance.id",
-    "group.protocol.type", "partition.assignment.strategy", "session.timeout.ms",
-    "heartbeat.interval.ms", "max.poll.interval.ms", "enable.partition.eof",
-    "queued.max.messages.kbytes", "queue.buffering.max.kbytes", "queue.buffering.max.messages",
-    "allow.auto.create.topics", "consume.callback.max.messages", "batch.size"};
+static const char *const owned[] = {"bootstrap.servers",
+                                    "metadata.broker.list",
+                                    "transactional.id",
+                                    "transaction.timeout.ms",
+                                    "enable.idempotence",
+                                    "enable.gapless.guarantee",
+                                    "acks",
+                                    "request.required.acks",
+                                    "max.in.flight",
+                                    "max.in.flight.requests.per.connection",
+                                    "retries",
+                                    "message.send.max.retries",
+                                    "message.timeout.ms",
+                                    "delivery.timeout.ms",
+                                    "partitioner",
+                                    "isolation.level",
+                                    "enable.auto.commit",
+                                    "auto.commit.enable",
+                                    "auto.commit.interval.ms",
+                                    "enable.auto.offset.store",
+                                    "auto.offset.reset",
+                                    "group.id",
+                                    "group.instance.id",
+                                    "group.protocol.type",
+                                    "partition.assignment.strategy",
+                                    "session.timeout.ms",
+                                    "heartbeat.interval.ms",
+                                    "max.poll.interval.ms",
+                                    "enable.partition.eof",
+                                    "queued.max.messages.kbytes",
+                                    "queue.buffering.max.kbytes",
+                                    "queue.buffering.max.messages",
+                                    "allow.auto.create.topics",
+                                    "consume.callback.max.messages",
+                                    "batch.size"};
 
 int64_t kafka_now_ms(void) {
     struct timespec now;
@@ -39,8 +63,8 @@ static bool is_owned(const char *key) {
 
 /* librdkafka's texts repeat the value. */
 static bool is_secret(const char *key) {
-    static const char *const words[] = {"password", "secret", "pem", "key", "oauth", "jaas",
-                                        "username"};
+    static const char *const words[] = {"password", "secret", "pem",     "key",
+                                        "oauth",    "jaas",   "username"};
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         if (strcasestr(key, words[i]) != NULL)
             return true;
@@ -104,7 +128,8 @@ static enum status set_all(rd_kafka_conf_t *conf, const struct kafka_config *con
                            const struct client_options *options, struct error *err) {
     enum client_role role = options->role;
     if (strlen(config->prefix) > KAFKA_NAME_BYTES - 32)
-        return FAIL(err, FATAL, EX_CONFIG, "the prefix of the topics' names is longer than %d bytes",
+        return FAIL(err, FATAL, EX_CONFIG,
+                    "the prefix of the topics' names is longer than %d bytes",
                     KAFKA_NAME_BYTES - 32);
     TRY(set(conf, "bootstrap.servers", config->brokers, err));
     TRY(set(conf, "client.id", config->application, err));
@@ -173,43 +198,71 @@ enum status kafka_client_create(rd_kafka_t **out, const struct kafka_config *con
 
 /* Another producer has the transactional id, or the broker has given the transaction up. */
 static const rd_kafka_resp_err_t fenced_codes[] = {
-    RD_KAFKA_RESP_ERR__FENCED, RD_KAFKA_RESP_ERR_PRODUCER_FENCED,
+    RD_KAFKA_RESP_ERR__FENCED,
+    RD_KAFKA_RESP_ERR_PRODUCER_FENCED,
     RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH,
 };
 /* Rights, sizes, settings: only an operator can help. */
 static const rd_kafka_resp_err_t config_codes[] = {
-    RD_KAFKA_RESP_ERR__AUTHENTICATION, RD_KAFKA_RESP_ERR__SSL,
-    RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED,
-    RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED, RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED,
+    RD_KAFKA_RESP_ERR__AUTHENTICATION,
+    RD_KAFKA_RESP_ERR__SSL,
+    RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED,
+    RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED,
+    RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED,
+    RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED,
     RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
-    RD_KAFKA_RESP_ERR_INVALID_TRANSACTION_TIMEOUT, RD_KAFKA_RESP_ERR_INVALID_SESSION_TIMEOUT,
-    RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, RD_KAFKA_RESP_ERR_INVALID_CONFIG,
-    RD_KAFKA_RESP_ERR_INVALID_PARTITIONS, RD_KAFKA_RESP_ERR_INVALID_REPLICATION_FACTOR,
-    RD_KAFKA_RESP_ERR_POLICY_VIOLATION, RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION,
-    RD_KAFKA_RESP_ERR__INVALID_ARG, RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE,
+    RD_KAFKA_RESP_ERR_INVALID_TRANSACTION_TIMEOUT,
+    RD_KAFKA_RESP_ERR_INVALID_SESSION_TIMEOUT,
+    RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE,
+    RD_KAFKA_RESP_ERR_INVALID_CONFIG,
+    RD_KAFKA_RESP_ERR_INVALID_PARTITIONS,
+    RD_KAFKA_RESP_ERR_INVALID_REPLICATION_FACTOR,
+    RD_KAFKA_RESP_ERR_POLICY_VIOLATION,
+    RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION,
+    RD_KAFKA_RESP_ERR__INVALID_ARG,
+    RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE,
 };
 /* The log does not have, or cannot give, what is asked for. */
 static const rd_kafka_resp_err_t data_codes[] = {
-    RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE, RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET,
-    RD_KAFKA_RESP_ERR__BAD_MSG, RD_KAFKA_RESP_ERR_INVALID_MSG, RD_KAFKA_RESP_ERR__BAD_COMPRESSION,
+    RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE,
+    RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET,
+    RD_KAFKA_RESP_ERR__BAD_MSG,
+    RD_KAFKA_RESP_ERR_INVALID_MSG,
+    RD_KAFKA_RESP_ERR__BAD_COMPRESSION,
 };
 /* Brokers away, moving, slow or starting. An unknown topic or partition may be metadata that is not there yet: what is truly
  * missing is found by kafka_partitions(). */
 static const rd_kafka_resp_err_t retry_codes[] = {
-    RD_KAFKA_RESP_ERR__TRANSPORT, RD_KAFKA_RESP_ERR__RESOLVE, RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN,
-    RD_KAFKA_RESP_ERR__TIMED_OUT, RD_KAFKA_RESP_ERR__TIMED_OUT_QUEUE,
-    RD_KAFKA_RESP_ERR__MSG_TIMED_OUT, RD_KAFKA_RESP_ERR__QUEUE_FULL, RD_KAFKA_RESP_ERR__WAIT_COORD,
-    RD_KAFKA_RESP_ERR__WAIT_CACHE, RD_KAFKA_RESP_ERR__IN_PROGRESS,
-    RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION, RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC,
-    RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE,
-    RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION, RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT,
-    RD_KAFKA_RESP_ERR_BROKER_NOT_AVAILABLE, RD_KAFKA_RESP_ERR_REPLICA_NOT_AVAILABLE,
-    RD_KAFKA_RESP_ERR_NETWORK_EXCEPTION, RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS,
-    RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE, RD_KAFKA_RESP_ERR_NOT_COORDINATOR,
-    RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS, RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND,
-    RD_KAFKA_RESP_ERR_NOT_CONTROLLER, RD_KAFKA_RESP_ERR_CONCURRENT_TRANSACTIONS,
-    RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR, RD_KAFKA_RESP_ERR_FENCED_LEADER_EPOCH,
-    RD_KAFKA_RESP_ERR_UNKNOWN_LEADER_EPOCH, RD_KAFKA_RESP_ERR_OFFSET_NOT_AVAILABLE,
+    RD_KAFKA_RESP_ERR__TRANSPORT,
+    RD_KAFKA_RESP_ERR__RESOLVE,
+    RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN,
+    RD_KAFKA_RESP_ERR__TIMED_OUT,
+    RD_KAFKA_RESP_ERR__TIMED_OUT_QUEUE,
+    RD_KAFKA_RESP_ERR__MSG_TIMED_OUT,
+    RD_KAFKA_RESP_ERR__QUEUE_FULL,
+    RD_KAFKA_RESP_ERR__WAIT_COORD,
+    RD_KAFKA_RESP_ERR__WAIT_CACHE,
+    RD_KAFKA_RESP_ERR__IN_PROGRESS,
+    RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION,
+    RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC,
+    RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART,
+    RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE,
+    RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,
+    RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT,
+    RD_KAFKA_RESP_ERR_BROKER_NOT_AVAILABLE,
+    RD_KAFKA_RESP_ERR_REPLICA_NOT_AVAILABLE,
+    RD_KAFKA_RESP_ERR_NETWORK_EXCEPTION,
+    RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS,
+    RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE,
+    RD_KAFKA_RESP_ERR_NOT_COORDINATOR,
+    RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS,
+    RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND,
+    RD_KAFKA_RESP_ERR_NOT_CONTROLLER,
+    RD_KAFKA_RESP_ERR_CONCURRENT_TRANSACTIONS,
+    RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR,
+    RD_KAFKA_RESP_ERR_FENCED_LEADER_EPOCH,
+    RD_KAFKA_RESP_ERR_UNKNOWN_LEADER_EPOCH,
+    RD_KAFKA_RESP_ERR_OFFSET_NOT_AVAILABLE,
     RD_KAFKA_RESP_ERR_THROTTLING_QUOTA_EXCEEDED,
 };
 

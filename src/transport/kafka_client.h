@@ -38,7 +38,8 @@ enum status kafka_client_create(rd_kafka_t **out, const struct kafka_config *con
 struct verdict {
     enum status status;
     int exit_code;
-    bool fenced; /* another producer, or the broker's transaction timeout, has put an end to this one */
+    bool
+        fenced; /* another producer, or the broker's transaction timeout, has put an end to this one */
 };
 struct verdict kafka_verdict(rd_kafka_resp_err_t code);
 struct verdict kafka_verdict_of(const rd_kafka_error_t *error); /* also by its flags */

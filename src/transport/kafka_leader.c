@@ -64,8 +64,8 @@ static enum status subscribe(struct kafka_leader *leader, struct error *err) {
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
         return OK;
     struct verdict v = kafka_verdict(code);
-    return FAIL(err, v.status, v.exit_code, "group %s: cannot join: %s",
-                leader->config.application, rd_kafka_err2str(code));
+    return FAIL(err, v.status, v.exit_code, "group %s: cannot join: %s", leader->config.application,
+                rd_kafka_err2str(code));
 }
 
 enum status kafka_leader_join(struct kafka_leader **out, const struct kafka_config *config,

@@ -20,7 +20,7 @@ struct kafka_log {
     rd_kafka_message_t *message; /* borrowed by the record handed out last */
     uint32_t slot_count, open_count;
     int64_t offsets, offsets_done; /* of all partitions, for progress */
-    struct log_slot *slots; /* [STAGE_PARTITIONS_MAX * TOPIC_COUNT] */
+    struct log_slot *slots;        /* [STAGE_PARTITIONS_MAX * TOPIC_COUNT] */
 };
 
 static enum status add_topic(struct kafka_log *log, enum topic topic,

@@ -23,7 +23,8 @@
 struct sink_slot {
     enum topic topic;
     int32_t partition;
-    int64_t end; /* one past the last record committed by this sink; before the first: the partition's end when the sink was opened */
+    int64_t
+        end; /* one past the last record committed by this sink; before the first: the partition's end when the sink was opened */
     int64_t now; /* ... with what the open epoch has delivered */
 };
 
@@ -31,7 +32,7 @@ enum producer_state {
     PRODUCER_NONE,
     PRODUCER_CREATED,
     PRODUCER_REGISTERED, /* whoever had the transactional id is fenced, and what was open has been completed or aborted */
-    PRODUCER_READY,      /* ... and the epochs topic has no epoch that this sink does not know */
+    PRODUCER_READY, /* ... and the epochs topic has no epoch that this sink does not know */
 };
 
 struct kafka_sink {
@@ -40,7 +41,7 @@ struct kafka_sink {
     struct kafka_leader *leader; /* borrowed */
     rd_kafka_t *producer;
     enum producer_state state;
-    bool opened; /* has been ready once */
+    bool opened;                    /* has been ready once */
     int64_t bytes_max[TOPIC_COUNT]; /* of one message */
     int32_t partitions[TOPIC_COUNT];
     uint32_t first_slot[TOPIC_COUNT];
@@ -75,7 +76,8 @@ static void delivered(rd_kafka_t *client, const rd_kafka_message_t *message, voi
     struct sink_slot *slot = message->_private;
     if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR)
         sink->undelivered = message->err;
-    else if (message->offset < 0) /* a repeat that the broker knows already: its offset is not told */
+    else if (message->offset <
+             0) /* a repeat that the broker knows already: its offset is not told */
         sink->undelivered = RD_KAFKA_RESP_ERR_DUPLICATE_SEQUENCE_NUMBER;
     else if (message->offset >= slot->now)
         slot->now = message->offset + 1;
@@ -372,8 +374,9 @@ static enum status sink_ends(void *self, struct output_end *ends, uint32_t max, 
     ASSERT(sink->begun);
     *count = 0;
     if (sink->slot_count > max)
-        return FAIL(err, FATAL, EX_CONFIG, "the outputs have %u partitions; a manifest has room for %u",
-                    sink->slot_count, max);
+        return FAIL(err, FATAL, EX_CONFIG,
+                    "the outputs have %u partitions; a manifest has room for %u", sink->slot_count,
+                    max);
     rd_kafka_resp_err_t code = rd_kafka_flush(sink->producer, remaining_ms(sink));
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
         code = sink->undelivered;

@@ -23,7 +23,8 @@ struct kafka_source {
     rd_kafka_message_t *message; /* borrowed by the record handed out last */
     bool placed;                 /* assigned at the slots' offsets */
     int64_t refresh_at_ms;
-    int64_t waiting_since_ms; /* the first interaction of the next click epoch was handed out; 0: none */
+    int64_t
+        waiting_since_ms; /* the first interaction of the next click epoch was handed out; 0: none */
     int32_t partitions[TOPIC_INPUTS];
     uint32_t slot_count;
     struct source_slot slots[STAGE_PARTITIONS_MAX];
@@ -63,11 +64,12 @@ static enum status refresh_partitions(struct kafka_source *source, struct error 
         if (now == 0 && before == 0)
             return FAIL(err, FATAL, EX_CONFIG, "topic %s is not there: create it", name);
         if (now < before)
-            return FAIL(err, FATAL, EX_DATAERR,
-                        "topic %s had %d partitions and has %d: it was deleted or made anew; the "
-                        "stage's positions are not of this topic: start with a new application name "
-                        "and new outputs, or restore the topic",
-                        name, before, now);
+            return FAIL(
+                err, FATAL, EX_DATAERR,
+                "topic %s had %d partitions and has %d: it was deleted or made anew; the "
+                "stage's positions are not of this topic: start with a new application name "
+                "and new outputs, or restore the topic",
+                name, before, now);
         if (now > before && before > 0)
             log_info("kafka.partitions", "topic=%s before=%d now=%d", name, before, now);
         TRY(add_slots(source, (enum topic)topic, now, err));
@@ -112,8 +114,8 @@ static enum status place(struct kafka_source *source, struct error *err) {
     if (status == OK) {
         rd_kafka_resp_err_t code = rd_kafka_assign(source->client, list);
         if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-            status = FAIL(err, FATAL, EX_SOFTWARE, "cannot read the inputs: %s",
-                          rd_kafka_err2str(code));
+            status =
+                FAIL(err, FATAL, EX_SOFTWARE, "cannot read the inputs: %s", rd_kafka_err2str(code));
     }
     rd_kafka_topic_partition_list_destroy(list);
     source->placed = status == OK;

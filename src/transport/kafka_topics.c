@@ -18,19 +18,17 @@ struct topic_setting {
 /* Tombstones stay for 7 days: a follower that was away for less sees every erasure. Segments are closed hourly, or compaction
  * would never reach the records of a quiet topic. */
 static const struct topic_setting compacted[SETTINGS_MAX] = {
-    {"cleanup.policy", "compact"},       {"segment.ms", "3600000"},
-    {"segment.bytes", "134217728"},      {"min.cleanable.dirty.ratio", "0.3"},
+    {"cleanup.policy", "compact"},        {"segment.ms", "3600000"},
+    {"segment.bytes", "134217728"},       {"min.cleanable.dirty.ratio", "0.3"},
     {"delete.retention.ms", "604800000"}, {"max.message.bytes", "4194304"},
 };
 /* Manifests and dead letters: 30 days. Segments are closed by size alone: records have the inputs' time and commit markers the
  * broker's, so where old inputs are caught up with, segment.ms would close a segment of old records at the first marker, and
  * retention would delete it at once. */
 static const struct topic_setting dated[SETTINGS_MAX] = {
-    {"cleanup.policy", "delete"},
-    {"retention.ms", "2592000000"},
+    {"cleanup.policy", "delete"},    {"retention.ms", "2592000000"},
     {"segment.ms", "3153600000000"}, /* a hundred years */
-    {"segment.bytes", "67108864"},
-    {"max.message.bytes", "4194304"},
+    {"segment.bytes", "67108864"},   {"max.message.bytes", "4194304"},
 };
 static const struct topic_setting plain[SETTINGS_MAX] = {{NULL, NULL}};
 
@@ -158,7 +156,9 @@ enum status kafka_describe(const struct kafka_config *config, struct topic_facts
 
 /* ---- comparing ---- */
 
-static const char *cleanup_wanted(int topic) { return settings_of(topic)[0].value; }
+static const char *cleanup_wanted(int topic) {
+    return settings_of(topic)[0].value;
+}
 
 static void compare(const struct kafka_config *config, const struct topic_facts *facts,
                     struct topic_check *check) {
@@ -180,9 +180,9 @@ static void compare(const struct kafka_config *config, const struct topic_facts 
                                  facts->partitions, input ? "at most " : "",
                                  input ? config->input_partitions_max : wanted);
     if (!input && strcmp(facts->cleanup, cleanup_wanted(topic)) != 0)
-        used += (size_t)snprintf(check->text + used, room - used,
-                                 "cleanup.policy %s instead of %s; ", facts->cleanup,
-                                 cleanup_wanted(topic));
+        used +=
+            (size_t)snprintf(check->text + used, room - used, "cleanup.policy %s instead of %s; ",
+                             facts->cleanup, cleanup_wanted(topic));
     if (!input && facts->message_bytes_max < KAFKA_MESSAGE_BYTES_MAX)
         used += (size_t)snprintf(check->text + used, room - used,
                                  "max.message.bytes %" PRId64 " instead of %d; ",

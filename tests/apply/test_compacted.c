@@ -89,13 +89,19 @@ static void numbered_step(struct tables *set, struct rng *rng) {
     }
 }
 
-static void append(struct log *log, const struct tables *set, uint32_t t, struct bytes key, uint32_t position, uint64_t epoch) {
+static void append(struct log *log, const struct tables *set, uint32_t t, struct bytes key,
+                   uint32_t position, uint64_t epoch) {
     const struct table *table = tables_at(set, t);
     uint64_t hash = hash64(key.data, key.len, t);
     uint32_t partition = (uint32_t)(hash % PARTITIONS);
     struct logged *out = &log->records[partition][log->count[partition]++];
     ck_assert_uint_lt(log->count[partition], RECORDS_MAX);
-    *out = (struct logged){.table = t, .key_len = (uint32_t)key.len, .position = position, .epoch = epoch, .kept = true, .tombstone = position == NO_ROW};
+    *out = (struct logged){.table = t,
+                           .key_len = (uint32_t)key.len,
+                           .position = position,
+                           .epoch = epoch,
+                           .kept = true,
+                           .tombstone = position == NO_ROW};
     memcpy(out->key, key.data, key.len);
     if (!out->tombstone) {
         out->version = table_version(table, position);
@@ -112,13 +118,15 @@ static void publish(struct log *log, struct tables *set, uint64_t epoch) {
             append(log, set, t, table_removed_key(table, i, scratch), NO_ROW, epoch);
         for (uint32_t i = 0; i < table_dirty_count(table); i++)
             if (!table_live(table, table_dirty_at(table, i)))
-                append(log, set, t, table_key(table, table_dirty_at(table, i), scratch), NO_ROW, epoch);
+                append(log, set, t, table_key(table, table_dirty_at(table, i), scratch), NO_ROW,
+                       epoch);
     }
     for (uint32_t t = 0; t < 4; t++) {
         const struct table *table = tables_at(set, t);
         for (uint32_t i = 0; i < table_dirty_count(table); i++)
             if (table_live(table, table_dirty_at(table, i)))
-                append(log, set, t, table_key(table, table_dirty_at(table, i), scratch), table_dirty_at(table, i), epoch);
+                append(log, set, t, table_key(table, table_dirty_at(table, i), scratch),
+                       table_dirty_at(table, i), epoch);
     }
     tables_commit(set);
 }
@@ -131,14 +139,16 @@ static void compact(struct log *log, struct rng *rng) {
             struct logged *record = &log->records[p][i];
             bool superseded = false;
             for (uint32_t j = i + 1; j < cleaned && !superseded; j++)
-                superseded = log->records[p][j].table == record->table && log->records[p][j].key_len == record->key_len &&
+                superseded = log->records[p][j].table == record->table &&
+                             log->records[p][j].key_len == record->key_len &&
                              memcmp(log->records[p][j].key, record->key, record->key_len) == 0;
             record->kept = !superseded && !(record->tombstone && rng_below(rng, 2));
         }
     }
 }
 
-static void fold_pass(struct compacted *compacted, struct tables *set, const struct log *log, enum compacted_pass pass, struct rng *rng) {
+static void fold_pass(struct compacted *compacted, struct tables *set, const struct log *log,
+                      enum compacted_pass pass, struct rng *rng) {
     uint32_t next[PARTITIONS] = {0}, left = 0;
     for (uint32_t p = 0; p < PARTITIONS; p++)
         left += log->count[p];
@@ -150,8 +160,10 @@ static void fold_pass(struct compacted *compacted, struct tables *set, const str
         left--;
         if (!record->kept)
             continue;
-        struct folded_row row = {.table = tables_at(set, record->table), .key = bytes_of(record->key, record->key_len),
-                                 .position = record->tombstone ? 0 : record->position, .version = record->version};
+        struct folded_row row = {.table = tables_at(set, record->table),
+                                 .key = bytes_of(record->key, record->key_len),
+                                 .position = record->tombstone ? 0 : record->position,
+                                 .version = record->version};
         if (!record->tombstone)
             row.value = bytes_of(record->value, sizeof record->value);
         struct error err = {0};
@@ -184,9 +196,10 @@ START_TEST(folds_to_the_same_tables) {
     fold_pass(compacted, copy, &log, PASS_CHILDREN, &rng);
     for (uint32_t t = 0; t < 4; t++) {
         ck_assert_int_eq(table_validate(tables_at(copy, t), &err), OK);
-        ck_assert_msg(digest_equal(table_digest(tables_at(set, t)), table_digest(tables_at(copy, t))),
-                      "table %s differs; rerun: COLDSTREAM_SEED=%llu test_compacted", table_spec(tables_at(set, t))->name,
-                      (unsigned long long)seed);
+        ck_assert_msg(
+            digest_equal(table_digest(tables_at(set, t)), table_digest(tables_at(copy, t))),
+            "table %s differs; rerun: COLDSTREAM_SEED=%llu test_compacted",
+            table_spec(tables_at(set, t))->name, (unsigned long long)seed);
     }
     for (uint32_t p = 0; p < PARTITIONS; p++)
         free(log.records[p]);

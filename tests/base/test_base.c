@@ -14,7 +14,9 @@ static struct error err;
 
 /* ---- errors ---- */
 
-static enum status fails(void) { return FAIL(&err, BAD_RECORD, EX_DATAERR, "%s at %d", "key", 7); }
+static enum status fails(void) {
+    return FAIL(&err, BAD_RECORD, EX_DATAERR, "%s at %d", "key", 7);
+}
 static enum status forwards(void) {
     TRY(OK);
     TRY(fails());
@@ -65,7 +67,9 @@ START_TEST(statuses_have_names) {
 }
 END_TEST
 
-START_TEST(a_false_assertion_aborts) { ASSERT(1 + 1 == 3); }
+START_TEST(a_false_assertion_aborts) {
+    ASSERT(1 + 1 == 3);
+}
 END_TEST
 
 /* ---- bytes ---- */
@@ -99,17 +103,17 @@ static const struct {
     {"plain", 5, true},
     {"a\0b", 3, false},
     {"\x7F", 1, true},
-    {"\x80", 1, false},             /* a continuation alone */
-    {"\xC2\x80", 2, true},          /* U+0080 */
-    {"\xC1\xBF", 2, false},         /* overlong */
-    {"\xC2", 1, false},             /* cut off */
+    {"\x80", 1, false},     /* a continuation alone */
+    {"\xC2\x80", 2, true},  /* U+0080 */
+    {"\xC1\xBF", 2, false}, /* overlong */
+    {"\xC2", 1, false},     /* cut off */
     {"\xC2x", 2, false},
-    {"\xE0\xA0\x80", 3, true},      /* U+0800 */
-    {"\xE0\x9F\xBF", 3, false},     /* overlong */
-    {"\xED\x9F\xBF", 3, true},      /* U+D7FF */
-    {"\xED\xA0\x80", 3, false},     /* a surrogate */
-    {"\xEE\x80\x80", 3, true},      /* U+E000 */
-    {"\xEF\xBF\xBF", 3, true},      /* U+FFFF */
+    {"\xE0\xA0\x80", 3, true},  /* U+0800 */
+    {"\xE0\x9F\xBF", 3, false}, /* overlong */
+    {"\xED\x9F\xBF", 3, true},  /* U+D7FF */
+    {"\xED\xA0\x80", 3, false}, /* a surrogate */
+    {"\xEE\x80\x80", 3, true},  /* U+E000 */
+    {"\xEF\xBF\xBF", 3, true},  /* U+FFFF */
     {"\xE2\x82", 2, false},
     {"\xE2\x82x", 3, false},
     {"\xF0\x90\x80\x80", 4, true},  /* U+10000 */
@@ -129,7 +133,9 @@ START_TEST(utf8) {
     free(copy);
 }
 END_TEST
-START_TEST(null_is_not_utf8) { ck_assert(!bytes_is_utf8(bytes_of(NULL, 0))); }
+START_TEST(null_is_not_utf8) {
+    ck_assert(!bytes_is_utf8(bytes_of(NULL, 0)));
+}
 END_TEST
 
 /* ---- arenas ---- */

@@ -92,7 +92,9 @@ static void add_path(const char *path) {
 
 /* ---- mutation ---- */
 
-static uint32_t below(struct rng *rng, size_t bound) { return rng_below(rng, (uint32_t)bound); }
+static uint32_t below(struct rng *rng, size_t bound) {
+    return rng_below(rng, (uint32_t)bound);
+}
 
 /* Puts `insert_size` bytes in place of the `cut` bytes at `at`; returns the new size, or the old
  * one if it is too large. */

@@ -12,7 +12,8 @@
 static uint64_t seed(void) {
     const char *text = getenv("COLDSTREAM_SEED");
     uint64_t s = text != NULL ? strtoull(text, NULL, 10) : 1;
-    fprintf(stderr, "kafka_outage_test: seed %llu (again: COLDSTREAM_SEED=%llu ctest -R kafka_outage)\n",
+    fprintf(stderr,
+            "kafka_outage_test: seed %llu (again: COLDSTREAM_SEED=%llu ctest -R kafka_outage)\n",
             (unsigned long long)s, (unsigned long long)s);
     return s;
 }
@@ -33,7 +34,8 @@ static pid_t trouble(uint64_t from) {
         return child;
     struct rng rng = rng_stream(from, RNG_TEST, 1, 1);
     for (int k = 0; k < KILLS; k++) {
-        usleep(10000000 + rng_below(&rng, 1000000)); /* so that it has recovered from the one before */
+        usleep(10000000 +
+               rng_below(&rng, 1000000)); /* so that it has recovered from the one before */
         broker("kill");
         usleep(rng_below(&rng, 1000000));
         broker("restart");
@@ -54,7 +56,6 @@ static void count(void *self, const struct record *record) {
     ck_assert_uint_eq(epoch, counted->last + 1);
     counted->last = epoch;
 }
-
 
 static enum status one_epoch(const struct sink_port *sink, uint64_t epoch, struct error *err) {
     struct output_end ends[16];
@@ -86,7 +87,8 @@ START_TEST(nothing_is_lost_or_twice) {
     int ended = -1;
     while (after < EPOCHS_AFTER) {
         bool leads;
-        ck_assert_msg(world_ms() < limit, "stuck at epoch %llu: %s", (unsigned long long)epoch, err.text);
+        ck_assert_msg(world_ms() < limit, "stuck at epoch %llu: %s", (unsigned long long)epoch,
+                      err.text);
         ck_assert_msg(kafka_leader_poll(leader, 0, &leads, &err) == OK, "%s", err.text);
         if (ended < 0 && waitpid(child, &ended, WNOHANG) != child)
             ended = -1;
@@ -102,7 +104,8 @@ START_TEST(nothing_is_lost_or_twice) {
         }
         ck_assert_msg(status == RETRY || status == ABORT_EPOCH, "epoch %llu: %s: %s",
                       (unsigned long long)epoch, status_name(status), err.text);
-        log_info("test.failed", "epoch=%llu status=%s text=\"%s\"", (unsigned long long)epoch, status_name(status), err.text);
+        log_info("test.failed", "epoch=%llu status=%s text=\"%s\"", (unsigned long long)epoch,
+                 status_name(status), err.text);
         aborted += status == ABORT_EPOCH;
         retried += status == RETRY;
         ck_assert_int_eq(sink.abort(sink.self, &err), OK);

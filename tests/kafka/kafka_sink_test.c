@@ -208,7 +208,8 @@ START_TEST(a_record_that_is_too_large_is_named_before_it_is_sent) {
     struct record record = world_record(TOPIC_CODEBOOKS, "big", large);
     ck_assert_int_eq(sink.put(sink.self, &record, &err), FATAL);
     ck_assert_int_eq(err.exit_code, EX_CONFIG);
-    ck_assert_msg(strstr(err.text, "codebooks") != NULL && strstr(err.text, "max.message.bytes") != NULL,
+    ck_assert_msg(strstr(err.text, "codebooks") != NULL &&
+                      strstr(err.text, "max.message.bytes") != NULL,
                   "%s", err.text);
     record.value.len -= 1024; /* what is allowed arrives */
     PUT(sink, record);

@@ -24,9 +24,8 @@ START_TEST(tells_what_differs_and_leaves_it) {
     struct topic_check checks[TOPIC_COUNT];
     struct error err = {0};
     world_create(w, "changelog", 5,
-                 (const char *const[][2]){{"cleanup.policy", "delete"},
-                                          {"max.message.bytes", "1000000"},
-                                          {NULL, NULL}});
+                 (const char *const[][2]){
+                     {"cleanup.policy", "delete"}, {"max.message.bytes", "1000000"}, {NULL, NULL}});
     ck_assert_msg(kafka_create_topics(&w->config, &err) == OK, "%s", err.text);
     ck_assert_msg(kafka_check_topics(&w->config, checks, &err) == OK, "%s", err.text);
     ck_assert_int_eq(checks[TOPIC_CHANGELOG].state, TOPIC_DIFFERS);
@@ -47,9 +46,14 @@ static enum status with_property(const char *key, const char *value, struct erro
 }
 
 START_TEST(refuses_properties_that_exactly_once_owns) {
-    static const char *const owned[] = {"transactional.id", "enable.idempotence", "acks",
-                                        "isolation.level", "enable.auto.commit", "group.id",
-                                        "auto.offset.reset", "Group.ID"};
+    static const char *const owned[] = {"transactional.id",
+                                        "enable.idempotence",
+                                        "acks",
+                                        "isolation.level",
+                                        "enable.auto.commit",
+                                        "group.id",
+                                        "auto.offset.reset",
+                                        "Group.ID"};
     for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) {
         struct error err = {0};
         ck_assert_int_eq(with_property(owned[i], "1", &err), FATAL);

@@ -131,12 +131,12 @@ static inline void world_produce(const struct world *w, const char *topic, int32
     ck_assert_ptr_nonnull(producer);
     for (int i = 0; i < count; i++) {
         snprintf(value, sizeof value, "%s%d", first, i);
-        ck_assert_int_eq(
-            rd_kafka_producev(producer, RD_KAFKA_V_TOPIC(name), RD_KAFKA_V_PARTITION(partition),
-                              RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-                              RD_KAFKA_V_KEY(value, strlen(value)),
-                              RD_KAFKA_V_VALUE(value, strlen(value)), RD_KAFKA_V_END),
-            0);
+        ck_assert_int_eq(rd_kafka_producev(producer, RD_KAFKA_V_TOPIC(name),
+                                           RD_KAFKA_V_PARTITION(partition),
+                                           RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+                                           RD_KAFKA_V_KEY(value, strlen(value)),
+                                           RD_KAFKA_V_VALUE(value, strlen(value)), RD_KAFKA_V_END),
+                         0);
     }
     ck_assert_int_eq(rd_kafka_flush(producer, 10000), 0);
     rd_kafka_destroy(producer);

@@ -23,8 +23,8 @@ static const struct {
     enum key_kind kind;
     int parent;
     uint32_t value_bytes;
-} shapes[TABLES] = {{"items", KEY_STRING, -1, 40},     {"items.z", KEY_CHILD, 0, 264},
-                    {"items.count", KEY_CHILD, 0, 4},  {"numbers", KEY_U64, -1, 16},
+} shapes[TABLES] = {{"items", KEY_STRING, -1, 40},      {"items.z", KEY_CHILD, 0, 264},
+                    {"items.count", KEY_CHILD, 0, 4},   {"numbers", KEY_U64, -1, 16},
                     {"numbers.row", KEY_CHILD, 3, 132}, {"dense", KEY_DENSE, -1, 12},
                     {"dense.row", KEY_CHILD, 5, 8}};
 
@@ -42,7 +42,7 @@ struct twin {
     struct table *tables[TABLES];
     struct row *now[TABLES], *begin[TABLES]; /* [rows_max] */
     bool *touched[TABLES];
-    bool *here;   /* [keys] scratch */
+    bool *here; /* [keys] scratch */
     struct record *records;
 };
 
@@ -127,7 +127,9 @@ void twin_destroy(struct twin *twin) {
     free(twin);
 }
 
-const struct tables *twin_tables(const struct twin *twin) { return twin->set; }
+const struct tables *twin_tables(const struct twin *twin) {
+    return twin->set;
+}
 
 /* ---- steps ---- */
 

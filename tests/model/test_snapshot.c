@@ -20,7 +20,9 @@ static struct rng rng;
 static struct arena arena;
 static char path[FILE_PATH_BYTES];
 
-static uint32_t draw(void *context, uint32_t bound) { return rng_below(context, bound); }
+static uint32_t draw(void *context, uint32_t bound) {
+    return rng_below(context, bound);
+}
 
 static void setup(void) {
     const char *build = getenv("COLDSTREAM_BUILD");

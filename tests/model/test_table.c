@@ -139,11 +139,11 @@ START_TEST(dirty_rows_come_in_order_of_position) {
     }
     commit();
     table_edit(items, 499), table_edit(items, 3), table_remove(items, 200), table_edit(items, 64);
-    insert("new", 1);            /* takes 200 */
-    table_remove(items, 63);     /* stays free */
+    insert("new", 1);        /* takes 200 */
+    table_remove(items, 63); /* stays free */
     uint32_t brief = insert("brief", 1);
     ck_assert_uint_eq(brief, 63);
-    table_remove(items, brief);  /* in and out: only the old owner's tombstone is left */
+    table_remove(items, brief); /* in and out: only the old owner's tombstone is left */
     tables_seal(set);
     static const uint32_t expected[] = {3, 63, 64, 200, 499};
     ck_assert_uint_eq(table_dirty_count(items), 5);
@@ -358,9 +358,9 @@ START_TEST(what_cannot_be_restored_is_a_bad_record) {
     ck_assert_int_eq(restore(child, "b", 0, 1, "12345678"), BAD_RECORD);
     ck_assert_int_eq(restore(child, "a", 0, 1, "12345678"), BAD_RECORD);
     ck_assert_int_eq(restore(dense, "eightbyt", 0, 1, "12345678"), BAD_RECORD);
-    ck_assert_int_eq(table_restore(dense, bytes_of("\0\0\0\0\0\0\0\1", 8), 0, 1,
-                                   bytes_text("12345678"), &err),
-                     BAD_RECORD);
+    ck_assert_int_eq(
+        table_restore(dense, bytes_of("\0\0\0\0\0\0\0\1", 8), 0, 1, bytes_text("12345678"), &err),
+        BAD_RECORD);
     ck_assert(digest_equal(tables_digest(set), before));
 }
 END_TEST
@@ -412,24 +412,55 @@ static void misuse(int which) {
     DONE(table_insert_child(child, 0, &err));
     uint32_t row;
     switch (which) {
-    case 0: table_edit(items, 1); break;
-    case 1: table_remove(items, 1); break;
-    case 2: table_remove(items, 0); break; /* its child lives */
-    case 3: (void)table_insert(items, bytes_text("a"), &row, &err); break;
-    case 4: (void)table_insert_child(child, 1, &err); break;
-    case 5: (void)table_insert_child(child, 0, &err); break;
-    case 6: (void)table_insert(child, bytes_text("a"), &row, &err); break;
-    case 7: (void)table_find(child, bytes_text("a")); break;
-    case 8: (void)table_value(items, 1); break;
-    case 9: (void)restore(items, "b", 1, 1, "12345678"); break;
-    case 10: tables_commit(set); break;
-    case 11: tables_seal(set), table_edit(items, 0); break;
-    case 12: tables_seal(set), tables_seal(set); break;
-    case 13: (void)table_dirty_count(items); break;
-    default: break;
+    case 0:
+        table_edit(items, 1);
+        break;
+    case 1:
+        table_remove(items, 1);
+        break;
+    case 2:
+        table_remove(items, 0);
+        break; /* its child lives */
+    case 3:
+        (void)table_insert(items, bytes_text("a"), &row, &err);
+        break;
+    case 4:
+        (void)table_insert_child(child, 1, &err);
+        break;
+    case 5:
+        (void)table_insert_child(child, 0, &err);
+        break;
+    case 6:
+        (void)table_insert(child, bytes_text("a"), &row, &err);
+        break;
+    case 7:
+        (void)table_find(child, bytes_text("a"));
+        break;
+    case 8:
+        (void)table_value(items, 1);
+        break;
+    case 9:
+        (void)restore(items, "b", 1, 1, "12345678");
+        break;
+    case 10:
+        tables_commit(set);
+        break;
+    case 11:
+        tables_seal(set), table_edit(items, 0);
+        break;
+    case 12:
+        tables_seal(set), tables_seal(set);
+        break;
+    case 13:
+        (void)table_dirty_count(items);
+        break;
+    default:
+        break;
     }
 }
-START_TEST(misuse_aborts) { misuse(_i); }
+START_TEST(misuse_aborts) {
+    misuse(_i);
+}
 END_TEST
 
 int main(void) {

@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <time.h>
 
-static uint32_t draw(void *context, uint32_t bound) { return rng_below(context, bound); }
+static uint32_t draw(void *context, uint32_t bound) {
+    return rng_below(context, bound);
+}
 
 static void walk(uint64_t seed, uint32_t rows_max, uint32_t epochs, uint32_t steps_max) {
     struct rng rng = rng_stream(seed, RNG_TEST, rows_max, epochs);
@@ -26,9 +28,9 @@ int main(void) {
     printf("seed %llu; again: COLDSTREAM_SEED=%llu test_table_random\n", (unsigned long long)seed,
            (unsigned long long)seed);
     fflush(stdout);
-    walk(seed, 1, 200, 6);         /* one position that changes hands all the time */
+    walk(seed, 1, 200, 6); /* one position that changes hands all the time */
     walk(seed, 5, 1000, 20);
-    walk(seed, 70, 300, 200);      /* more than one word of positions, often full */
-    walk(seed, 5000, 15, 20000);   /* more than one word of full words; the index grows */
+    walk(seed, 70, 300, 200);    /* more than one word of positions, often full */
+    walk(seed, 5000, 15, 20000); /* more than one word of full words; the index grows */
     return EXIT_SUCCESS;
 }

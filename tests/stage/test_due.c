@@ -22,8 +22,12 @@ static enum status clocked_rewind(void *self, const struct position *positions, 
     return clocked->log.rewind(clocked->log.self, positions, count, e);
 }
 
-static bool clocked_due(void *self) { return ((struct clocked *)self)->due; }
-static void clocked_formed(void *self) { ((struct clocked *)self)->formed++; }
+static bool clocked_due(void *self) {
+    return ((struct clocked *)self)->due;
+}
+static void clocked_formed(void *self) {
+    ((struct clocked *)self)->formed++;
+}
 
 static struct stage *stage;
 static struct clocked clocked;

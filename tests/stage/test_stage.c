@@ -278,7 +278,8 @@ END_TEST
  * back, with a codec as large as that of a replay. */
 START_TEST(manifests_of_many_ranges_can_be_read) {
     enum { RECORDS = 2 * RANGES_MAX + 100 };
-    struct record bad = {.topic = TOPIC_INTERACTIONS, .key = bytes_text("ann"), .value = bytes_text("?")};
+    struct record bad = {
+        .topic = TOPIC_INTERACTIONS, .key = bytes_text("ann"), .value = bytes_text("?")};
     struct codec *large;
     uint32_t named = 0;
     sim_inputs_release(&inputs);

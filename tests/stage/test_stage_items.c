@@ -310,7 +310,9 @@ END_TEST
 
 #define DAY_MS (86400 * (int64_t)SECOND_MS)
 
-static uint64_t digest_of_id(const char *item) { return hash64(item, strlen(item), 0); }
+static uint64_t digest_of_id(const char *item) {
+    return hash64(item, strlen(item), 0);
+}
 
 static bool remembered(const char *item) {
     return table_find_u64(table_of(&run, "delisted"), digest_of_id(item)) != NO_ROW;
@@ -421,7 +423,7 @@ START_TEST(a_delisting_is_forgotten_in_time) {
     list_many(LISTED_FIRST);
     market_delisting(&market, item_name(3), delisted_ms);
     interact_many(63, 3, 60 * SECOND_MS);
-    interact(item_name(1), delisted_ms + span_ms);     /* not yet passed: */
+    interact(item_name(1), delisted_ms + span_ms); /* not yet passed: */
     uint32_t refused = interact(item_name(3), delisted_ms + span_ms);
     interact_many(62, 3, 61 * SECOND_MS);
     interact(item_name(1), delisted_ms + span_ms + 1); /* the next epoch forgets it */
