@@ -178,6 +178,7 @@ static enum status replay(struct session *session, const struct arguments *a, st
         log_info("replay.complete",
                  "text=\"this replay was finished before: nothing was left to do\" epochs=%" PRIu64,
                  epoch);
+    summary_warn(&summary);
     if (a->json) {
         summary_json(&summary, stdout);
         return OK;

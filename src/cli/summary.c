@@ -1,4 +1,5 @@
 #include "cli/summary.h"
+#include "base/log.h"
 #include "math/blas_core.h"
 #include <inttypes.h>
 #include <jansson.h>
@@ -151,6 +152,20 @@ static void text_memory(const struct summary *s, FILE *out) {
             "memory        %.0f MB at most; %.1f MB of it %u tables, the largest %s with %.1f MB\n",
             (double)s->peak_rss_bytes / 1e6, (double)bytes / 1e6, tables_count(s->tables),
             table_spec(largest)->name, (double)table_memory(largest) / 1e6);
+}
+
+void summary_warn(const struct summary *s) {
+    const struct stage_totals *t = &s->totals;
+    int main_reason = 0;
+    for (int r = 1; r < DEAD_REASON_COUNT; r++)
+        if (t->dead_by_reason[r] > t->dead_by_reason[main_reason])
+            main_reason = r;
+    if (2 * t->dead_letters > t->events)
+        log_warn("replay.dead_letters",
+                 "dead_letters=%" PRIu64 " of=%" PRIu64
+                 " most=%s text=\"most of the input could not be "
+                 "used; the topic dead-letter has each record with its reason\"",
+                 t->dead_letters, t->events, dead_reason_name((enum dead_reason)main_reason));
 }
 
 void summary_text(const struct summary *s, FILE *out) {

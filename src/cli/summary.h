@@ -18,6 +18,8 @@ struct summary {
 };
 void summary_collect(const struct session *session, double seconds, uint64_t events_before,
                      struct summary *out);
+/* A line to the log when most of the input went to the dead letters. */
+void summary_warn(const struct summary *summary);
 void summary_json(const struct summary *summary, FILE *out);
 void summary_text(const struct summary *summary, FILE *out);
 /* The last listings with their SIDs and their nearest items' titles. */

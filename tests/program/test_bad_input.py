@@ -385,6 +385,14 @@ class BadInput(Case):
             self.skipTest('the program cannot be run as nobody here')
         return words
 
+    def test_most_of_it_is_bad(self):
+        """That is hardly meant: a word on it, with the reason that most of them have."""
+        source = copy(self.market, self.path('early'))
+        alter_file(source, 'interactions-0.avro', lambda records: [record._replace(value=b'\x01' + record.value[1:]) for record in records])
+        result = self.replay(source, self.path('out'))
+        self.assertIn('most=wire', result.err)
+        self.assertNotIn('replay.dead_letters', self.replay(self.market, self.path('clean')).err)
+
     def test_read_only_folder(self):
         under = self.as_nobody()
         for folder in (self.folder, self.class_folder):
