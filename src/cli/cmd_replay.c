@@ -16,13 +16,12 @@
 #include <unistd.h>
 
 struct arguments {
-    const char *config, *from, *to;
-    const char *assignments[SETTINGS_ASSIGNMENTS_MAX];
-    int assignment_count;
+    struct command_settings settings;
+    const char *from, *to;
     bool resume, verify, json;
 };
 
-enum { OPTION_FROM = 256, OPTION_TO, OPTION_RESUME, OPTION_VERIFY, OPTION_SET, OPTION_JSON };
+enum { OPTION_FROM = 256, OPTION_TO, OPTION_RESUME, OPTION_VERIFY, OPTION_JSON };
 
 static const struct argp_option options[] = {
     {"config", 'c', "FILE", 0, "The configuration (YAML); conf/replay.yaml runs on any recording",
@@ -37,7 +36,7 @@ static const struct argp_option options[] = {
      "recording itself, if it has an "
      "epochs topic) that differs, or the input that is missing",
      0},
-    {"set", OPTION_SET, "KEY=VALUE", 0,
+    {"set", COMMAND_OPTION_SET, "KEY=VALUE", 0,
      "Override one setting, e.g. --set model.variant=id (may be repeated)", 0},
     {"json", OPTION_JSON, NULL, 0, "End with one line, a JSON object, instead of tables", 0},
     COMMAND_HELP_OPTION,
@@ -46,9 +45,6 @@ static const struct argp_option options[] = {
 static error_t parse(int key, char *value, struct argp_state *state) {
     struct arguments *a = state->input;
     switch (key) {
-    case 'c':
-        a->config = value;
-        return 0;
     case OPTION_FROM:
         a->from = value;
         return 0;
@@ -64,14 +60,8 @@ static error_t parse(int key, char *value, struct argp_state *state) {
     case OPTION_JSON:
         a->json = true;
         return 0;
-    case OPTION_SET:
-        if (a->assignment_count == SETTINGS_ASSIGNMENTS_MAX)
-            argp_error(state, "more than %d --set", SETTINGS_ASSIGNMENTS_MAX);
-        else
-            a->assignments[a->assignment_count++] = value;
-        return 0;
     default:
-        return ARGP_ERR_UNKNOWN;
+        return command_settings_parse(key, value, state, &a->settings);
     }
 }
 
@@ -250,14 +240,13 @@ int cmd_replay(int argc, char **argv) {
     int code;
     if (!command_parse(&argp, argc, argv, &a, &code))
         return code;
-    if (a.config == NULL || a.from == NULL || (a.to == NULL && !a.verify))
+    if (a.settings.config == NULL || a.from == NULL || (a.to == NULL && !a.verify))
         return command_usage(argv, "-c FILE, --from DIR and --to DIR are needed");
     if (a.resume && a.verify)
         return command_usage(argv, "--resume and --verify exclude each other");
     signal(SIGINT, ask_stop);
     signal(SIGTERM, ask_stop);
-    enum status status = settings_from(&settings, a.config, a.assignments, a.assignment_count,
-                                       command_problem, NULL, &err);
+    enum status status = command_settings_read(&a.settings, &settings, &err);
     if (status == OK)
         status = session_open(&session, &settings, a.from, a.to, &err);
     if (status == OK) {

@@ -205,36 +205,15 @@ static void close_all(struct run *run) {
 
 /* ---- the command ---- */
 
-struct arguments {
-    const char *config;
-    const char *assignments[SETTINGS_ASSIGNMENTS_MAX];
-    int assignment_count;
-};
-
-enum { OPTION_SET = 256 };
-
 static const struct argp_option options[] = {
     {"config", 'c', "FILE", 0, "The configuration (YAML); see conf/run.yaml", 0},
-    {"set", OPTION_SET, "KEY=VALUE", 0,
+    {"set", COMMAND_OPTION_SET, "KEY=VALUE", 0,
      "Override one setting, e.g. --set kafka.brokers=broker:9092 (may be repeated)", 0},
     COMMAND_HELP_OPTION,
     {0}};
 
 static error_t parse(int key, char *value, struct argp_state *state) {
-    struct arguments *a = state->input;
-    switch (key) {
-    case 'c':
-        a->config = value;
-        return 0;
-    case OPTION_SET:
-        if (a->assignment_count == SETTINGS_ASSIGNMENTS_MAX)
-            argp_error(state, "more than %d --set", SETTINGS_ASSIGNMENTS_MAX);
-        else
-            a->assignments[a->assignment_count++] = value;
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
+    return command_settings_parse(key, value, state, state->input);
 }
 
 static const struct argp argp = {
@@ -268,10 +247,9 @@ static void kafka_settings(const struct settings *settings, struct kafka_config 
                                      : (int32_t)settings->output_partitions;
 }
 
-static enum status start(struct run *run, const struct arguments *a, struct error *err) {
+static enum status start(struct run *run, const struct command_settings *from, struct error *err) {
     struct settings settings;
-    TRY(settings_from(&settings, a->config, a->assignments, a->assignment_count, command_problem,
-                      NULL, err));
+    TRY(command_settings_read(from, &settings, err));
     if (settings.kafka_brokers[0] == '\0')
         return FAIL(err, FATAL, EX_CONFIG,
                     "kafka.brokers is empty: name the bootstrap servers, as in kafka.brokers: "
@@ -283,16 +261,16 @@ static enum status start(struct run *run, const struct arguments *a, struct erro
 
 int cmd_run(int argc, char **argv) {
     static struct run run;
-    struct arguments a = {0};
+    struct command_settings from = {0};
     struct error err = {0};
     int code;
-    if (!command_parse(&argp, argc, argv, &a, &code))
+    if (!command_parse(&argp, argc, argv, &from, &code))
         return code;
-    if (a.config == NULL)
+    if (from.config == NULL)
         return command_usage(argv, "-c FILE is needed");
     signal(SIGINT, ask_stop);
     signal(SIGTERM, ask_stop);
-    enum status status = start(&run, &a, &err);
+    enum status status = start(&run, &from, &err);
     close_all(&run);
     return status == OK ? EX_OK : command_fail(&err);
 }

@@ -59,3 +59,22 @@ void command_problem(void *self, const char *text) {
     (void)self;
     fprintf(stderr, "%s\n", text);
 }
+
+error_t command_settings_parse(int key, char *value, struct argp_state *state,
+                               struct command_settings *out) {
+    if (key == 'c')
+        out->config = value;
+    else if (key != COMMAND_OPTION_SET)
+        return ARGP_ERR_UNKNOWN;
+    else if (out->assignment_count == SETTINGS_ASSIGNMENTS_MAX)
+        argp_error(state, "more than %d --set", SETTINGS_ASSIGNMENTS_MAX);
+    else
+        out->assignments[out->assignment_count++] = value;
+    return 0;
+}
+
+enum status command_settings_read(const struct command_settings *from, struct settings *out,
+                                  struct error *err) {
+    return settings_from(out, from->config, from->assignments, from->assignment_count,
+                         command_problem, NULL, err);
+}

@@ -5,6 +5,7 @@
 #define CLI_COMMANDS_H
 
 #include "base/error.h"
+#include "cli/settings.h"
 #include <argp.h>
 #include <stdint.h>
 
@@ -21,6 +22,20 @@ extern const char *const program_version;
  * it. */
 #define COMMAND_HELP_OPTION                                                                        \
     { "help", 'h', NULL, 0, "Print this help", -1 }
+
+/* -c FILE and --set KEY=VALUE, of every command that runs the stage. */
+struct command_settings {
+    const char *config;
+    const char *assignments[SETTINGS_ASSIGNMENTS_MAX];
+    int assignment_count;
+};
+#define COMMAND_OPTION_SET 512
+/* For a command's parser: ARGP_ERR_UNKNOWN when the key is neither of the two. */
+error_t command_settings_parse(int key, char *value, struct argp_state *state,
+                               struct command_settings *out);
+/* What they name; each problem of the file is a line on stderr. */
+enum status command_settings_read(const struct command_settings *from, struct settings *out,
+                                  struct error *err);
 
 /* argp_parse() that never exits. True: go on. False: the command returns *exit_code (help was
  * printed, or argp has reported a usage error). argv[0] must be "coldstream COMMAND", as main()
