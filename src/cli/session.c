@@ -131,8 +131,9 @@ static enum status fit_train_listings(struct session *s, struct error *err) {
     return OK;
 }
 
-/* Snapshots, progress and how many rows may be, and where the brokers are, change no byte of the outputs, and may change with --resume: the text has
- * them at their defaults. */
+/* Snapshots, progress, how many rows may be, and what only a live run asks for (where the topics are, and when to wait no longer, which shows in
+ * the manifests) change no byte of an epoch's outputs, and may change with a restart: the text has them at their defaults. So a replay of
+ * a live run's recording has its configuration. */
 static void lasting_text(struct session *s) {
     struct settings preset, lasting = s->settings;
     settings_default(&preset);
@@ -141,6 +142,11 @@ static void lasting_text(struct session *s) {
     lasting.items_max = preset.items_max;
     lasting.users_max = preset.users_max;
     memcpy(lasting.kafka_brokers, preset.kafka_brokers, sizeof lasting.kafka_brokers);
+    memcpy(lasting.kafka_prefix, preset.kafka_prefix, sizeof lasting.kafka_prefix);
+    memcpy(lasting.kafka_application, preset.kafka_application, sizeof lasting.kafka_application);
+    lasting.linger_ms = preset.linger_ms;
+    lasting.session_timeout_ms = preset.session_timeout_ms;
+    lasting.transaction_timeout_ms = preset.transaction_timeout_ms;
     settings_text(&lasting, s->config_text, sizeof s->config_text);
 }
 
