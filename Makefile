@@ -1,7 +1,7 @@
 # Everything goes through CMake presets; this file only names what people want. All output is below build/.
 # the prerequisites below are steps, in their order
 .NOTPARALLEL:
-.PHONY: all help program packages python demo test bench asan fuzz clean
+.PHONY: all help program packages python demo test test-all bench asan fuzz clean
 
 JOBS := $(shell nproc 2>/dev/null || echo 2)
 export CTEST_PARALLEL_LEVEL ?= $(JOBS)
@@ -14,6 +14,7 @@ help:
 	@echo "make          the program, at build/coldstream"
 	@echo "make demo     a synthetic marketplace, replayed: what the stage does, in a minute"
 	@echo "make test     all tests but the slow ones, then the unit tests under the sanitizers"
+	@echo "make test-all the slow tests too: 200 crash points, broker outages, delayed commits"
 	@echo "make bench    the benchmarks"
 	@echo "make asan     all tests but the slow ones under AddressSanitizer and UBSan"
 	@echo "make fuzz     the fuzz targets with libFuzzer (needs clang)"
@@ -38,6 +39,11 @@ test: python program
 	ctest --preset release --label-exclude slow
 	@scripts/build.sh asan
 	ctest --preset asan --label-regex unit --label-exclude slow
+
+test-all: python program
+	ctest --preset release
+	@scripts/build.sh asan
+	ctest --preset asan --label-regex unit
 
 bench: python program
 	@scripts/bench.sh
