@@ -16,16 +16,18 @@ _Static_assert(sizeof(enum variant) == 4 && sizeof(enum encoder) == 4 &&
 
 #define YEAR_MS 31536000000.0
 #define AT(field) offsetof(struct settings, field)
-#define NUMBER(path, type, field, min, max, preset, unit, doc)                                     \
-    { path, type, AT(field), 1, min, max, 0, preset, unit, NULL, doc }
+#define NUMBER_OF(reach, path, type, field, min, max, preset, unit, doc)                           \
+    { path, type, AT(field), 1, min, max, 0, preset, unit, NULL, doc, reach }
+#define NUMBER(...) NUMBER_OF(REACH_STATE, __VA_ARGS__)
 #define STEPS(path, type, field, min, max, step, preset, unit, doc)                                \
-    { path, type, AT(field), 1, min, max, step, preset, unit, NULL, doc }
+    { path, type, AT(field), 1, min, max, step, preset, unit, NULL, doc, REACH_STATE }
 #define LIST(path, field, count, min, max, preset, unit, doc)                                      \
-    { path, PROPERTY_U32, AT(field), count, min, max, 0, preset, unit, NULL, doc }
-#define WORDS(path, field, min, max, preset, doc)                                                  \
-    { path, PROPERTY_WORDS, AT(field), 1, min, max, 0, preset, "", NULL, doc }
+    { path, PROPERTY_U32, AT(field), count, min, max, 0, preset, unit, NULL, doc, REACH_STATE }
+#define WORDS_OF(reach, path, field, min, max, preset, doc)                                        \
+    { path, PROPERTY_WORDS, AT(field), 1, min, max, 0, preset, "", NULL, doc, reach }
+#define WORDS(...) WORDS_OF(REACH_STATE, __VA_ARGS__)
 #define NAME(path, field, names, preset, doc)                                                      \
-    { path, PROPERTY_NAME, AT(field), 1, 0, 0, 0, preset, "", names, doc }
+    { path, PROPERTY_NAME, AT(field), 1, 0, 0, 0, preset, "", names, doc, REACH_STATE }
 
 /* Sections are runs of equal first words. */
 const struct property properties[] = {
@@ -137,11 +139,11 @@ const struct property properties[] = {
            "AUC and the other figures leave out so many labelled events at the start. 0: the share "
            "decides."),
 
-    NUMBER(
-        "limits.items", PROPERTY_U32, items_max, 2, 67108864, "1048576", "rows",
+    NUMBER_OF(
+        REACH_RUN, "limits.items", PROPERTY_U32, items_max, 2, 67108864, "1048576", "rows",
         "Items known at one time. Address space is reserved for all, memory is used as they come."),
-    NUMBER("limits.users", PROPERTY_U32, users_max, 1, 268435456, "2097152", "rows",
-           "Users with a history."),
+    NUMBER_OF(REACH_RUN, "limits.users", PROPERTY_U32, users_max, 1, 268435456, "2097152", "rows",
+              "Users with a history."),
     NUMBER("limits.id_bytes", PROPERTY_U32, id_bytes_max, 8, 1024, "64", "bytes",
            "Of an item's or user's id; a longer one is a dead letter."),
 
@@ -150,28 +152,30 @@ const struct property properties[] = {
     NAME("output.compression", output_compression, compression_names, "none",
          "Of the output files' blocks."),
 
-    WORDS("kafka.brokers", kafka_brokers, 0, 159, "\"\"",
-          "Bootstrap servers, host:port with commas between. Only `run` needs them."),
-    WORDS("kafka.prefix", kafka_prefix, 0, 63, "\"\"",
-          "Of all topics: with shop. the inputs are shop.interactions and shop.item-content."),
-    WORDS("kafka.application", kafka_application, 1, 63, "\"coldstream\"",
-          "Group and transactional id. Instances of one stage share it; one of them leads."),
-    NUMBER("kafka.linger_ms", PROPERTY_U32, linger_ms, 1, 600000, "500", "ms",
-           "A click epoch closes when its first interaction has waited so long, full or not. "
-           "Listings never wait."),
-    NUMBER("kafka.session_timeout_ms", PROPERTY_U32, session_timeout_ms, 1000, 300000, "6000", "ms",
-           "A leader that was killed is replaced after this."),
-    NUMBER("kafka.transaction_timeout_ms", PROPERTY_U32, transaction_timeout_ms, 1000, 900000,
-           "15000", "ms",
-           "The broker aborts the transaction of an instance that is gone after this; readers wait "
-           "for it meanwhile."),
+    WORDS_OF(REACH_RUN, "kafka.brokers", kafka_brokers, 0, 159, "\"\"",
+             "Bootstrap servers, host:port with commas between. Only `run` needs them."),
+    WORDS_OF(REACH_RUN, "kafka.prefix", kafka_prefix, 0, 63, "\"\"",
+             "Of all topics: with shop. the inputs are shop.interactions and shop.item-content."),
+    WORDS_OF(REACH_RUN, "kafka.application", kafka_application, 1, 63, "\"coldstream\"",
+             "Group and transactional id. Instances of one stage share it; one of them leads."),
+    NUMBER_OF(REACH_LIVE, "kafka.linger_ms", PROPERTY_U32, linger_ms, 1, 600000, "500", "ms",
+              "A click epoch closes when its first interaction has waited so long, full or not. "
+              "Listings never wait."),
+    NUMBER_OF(REACH_RUN, "kafka.session_timeout_ms", PROPERTY_U32, session_timeout_ms, 1000, 300000,
+              "6000", "ms", "A leader that was killed is replaced after this."),
+    NUMBER_OF(
+        REACH_RUN, "kafka.transaction_timeout_ms", PROPERTY_U32, transaction_timeout_ms, 1000,
+        900000, "15000", "ms",
+        "The broker aborts the transaction of an instance that is gone after this; readers wait "
+        "for it meanwhile."),
 
-    NUMBER("snapshot.epochs", PROPERTY_U32, snapshot_epochs, 0, 1000000, "256", "epochs",
-           "A local snapshot every so many epochs makes a resume quicker; the topics alone are "
-           "enough. 0: none."),
+    NUMBER_OF(REACH_LIVE, "snapshot.epochs", PROPERTY_U32, snapshot_epochs, 0, 1000000, "256",
+              "epochs",
+              "A local snapshot every so many epochs makes a resume quicker; the topics alone are "
+              "enough. 0: none."),
 
-    NUMBER("progress.interval_s", PROPERTY_F64, progress_s, 0.1, 3600, "5", "s",
-           "Between lines of progress when stderr is no terminal."),
+    NUMBER_OF(REACH_LIVE, "progress.interval_s", PROPERTY_F64, progress_s, 0.1, 3600, "5", "s",
+              "Between lines of progress when stderr is no terminal."),
 };
 const uint32_t property_count = sizeof properties / sizeof properties[0];
 _Static_assert(sizeof properties / sizeof properties[0] <= PROPERTY_MAX, "PROPERTY_MAX");

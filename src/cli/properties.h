@@ -15,6 +15,13 @@ enum property_type {
     PROPERTY_WORDS /* a text of at most `max` bytes, printable ASCII without quotes; char [max + 1] */
 };
 
+/* How far a change of the setting reaches. */
+enum property_reach {
+    REACH_STATE, /* what is learned and published: it lasts as long as the outputs do */
+    REACH_RUN,   /* no byte of the outputs, so another run may have another value */
+    REACH_LIVE   /* ... and `run` takes a new value while it runs (SIGHUP) */
+};
+
 struct property {
     const char *path; /* "tokenizer.z_dims"; at most one dot */
     enum property_type type;
@@ -26,9 +33,10 @@ struct property {
     const char *unit;         /* "" when it has none */
     const char *const *names; /* PROPERTY_NAME: NULL-terminated */
     const char *doc;
+    enum property_reach reach;
 };
 
-#define PROPERTY_MAX 64
+#define PROPERTY_MAX 160
 #define PROPERTY_VALUES_MAX 8
 #define PROPERTY_TEXT_BYTES 192 /* holds any value as text */
 extern const struct property properties[];
@@ -49,5 +57,8 @@ enum status property_check(const struct property *property, const struct setting
  * value. */
 size_t property_format(const struct property *property, const struct settings *settings,
                        char out[PROPERTY_TEXT_BYTES]);
+/* Takes the property's value, all of its values if it is a list, over from other settings. */
+void property_copy(const struct property *property, const struct settings *from,
+                   struct settings *to);
 
 #endif

@@ -31,13 +31,17 @@ const char *property_nearest(const char *path) {
     return nearest_name(path, path_at, NULL, property_count);
 }
 
+/* A text lies in char [max + 1]. */
+static size_t value_bytes(const struct property *property) {
+    static const size_t sizes[] = {[PROPERTY_U64] = 8, [PROPERTY_I64] = 8, [PROPERTY_U32] = 4,
+                                   [PROPERTY_F32] = 4, [PROPERTY_F64] = 8, [PROPERTY_NAME] = 4};
+    return property->type == PROPERTY_WORDS ? (size_t)property->max + 1 : sizes[property->type];
+}
+
 static void *value_at(const struct property *property, uint32_t index,
                       const struct settings *settings) {
-    static const size_t sizes[] = {
-        [PROPERTY_U64] = 8, [PROPERTY_I64] = 8,  [PROPERTY_U32] = 4,  [PROPERTY_F32] = 4,
-        [PROPERTY_F64] = 8, [PROPERTY_NAME] = 4, [PROPERTY_WORDS] = 1};
     ASSERT(index < property->count);
-    return (char *)(uintptr_t)settings + property->offset + index * sizes[property->type];
+    return (char *)(uintptr_t)settings + property->offset + index * value_bytes(property);
 }
 
 static enum status parse_whole(const struct property *property, const char *text, int64_t *out,
@@ -211,4 +215,10 @@ size_t property_format(const struct property *property, const struct settings *s
                              property->count > 1 ? "]" : "");
     ASSERT(used < PROPERTY_TEXT_BYTES);
     return used;
+}
+
+void property_copy(const struct property *property, const struct settings *from,
+                   struct settings *to) {
+    memcpy(value_at(property, 0, to), value_at(property, 0, from),
+           property->count * value_bytes(property));
 }

@@ -1,6 +1,7 @@
 #include "cli/session.h"
 #include "cli/commands.h"
 #include "cli/count_listings.h"
+#include "cli/properties.h"
 #include "cli/shipped.h"
 #include "math/blas_core.h"
 #include <string.h>
@@ -131,22 +132,14 @@ static enum status fit_train_listings(struct session *s, struct error *err) {
     return OK;
 }
 
-/* Snapshots, progress, how many rows may be, and what only a live run asks for (where the topics are, and when to wait no longer, which shows in
- * the manifests) change no byte of an epoch's outputs, and may change with a restart: the text has them at their defaults. So a replay of
- * a live run's recording has its configuration. */
+/* What the outputs were made with: settings that reach no further than a run are at their defaults. So a replay of a live run's recording
+ * has its configuration. */
 static void lasting_text(struct session *s) {
     struct settings preset, lasting = s->settings;
     settings_default(&preset);
-    lasting.snapshot_epochs = preset.snapshot_epochs;
-    lasting.progress_s = preset.progress_s;
-    lasting.items_max = preset.items_max;
-    lasting.users_max = preset.users_max;
-    memcpy(lasting.kafka_brokers, preset.kafka_brokers, sizeof lasting.kafka_brokers);
-    memcpy(lasting.kafka_prefix, preset.kafka_prefix, sizeof lasting.kafka_prefix);
-    memcpy(lasting.kafka_application, preset.kafka_application, sizeof lasting.kafka_application);
-    lasting.linger_ms = preset.linger_ms;
-    lasting.session_timeout_ms = preset.session_timeout_ms;
-    lasting.transaction_timeout_ms = preset.transaction_timeout_ms;
+    for (uint32_t i = 0; i < property_count; i++)
+        if (properties[i].reach != REACH_STATE)
+            property_copy(&properties[i], &preset, &lasting);
     settings_text(&lasting, s->config_text, sizeof s->config_text);
 }
 
