@@ -14,7 +14,6 @@
 
 #define LOG_BYTES ((size_t)2 << 30) /* address space: an epoch number for each row, manifests */
 #define LEADER_WAIT_MS 200
-#define BUFFER_BYTES (64u << 20) /* fetched and not yet taken; produced and not yet delivered */
 
 struct run {
     struct session session;
@@ -237,8 +236,8 @@ static void kafka_settings(const struct settings *settings, struct kafka_config 
                                  .input_partitions_max = STAGE_PARTITIONS_MAX / TOPIC_INPUTS,
                                  .transaction_timeout_ms = settings->transaction_timeout_ms,
                                  .session_timeout_ms = settings->session_timeout_ms,
-                                 .fetch_bytes_max = BUFFER_BYTES,
-                                 .produce_bytes_max = BUFFER_BYTES,
+                                 .fetch_bytes_max = settings->fetch_bytes,
+                                 .produce_bytes_max = settings->produce_bytes,
                                  .poll_ms = 20,
                                  .linger_ms = settings->linger_ms};
     for (enum topic topic = 0; topic < TOPIC_COUNT; topic++)
