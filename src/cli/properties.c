@@ -4,6 +4,7 @@
 
 static const char *const variant_names[] = {"id", "id+content", "id+sid", NULL};
 static const char *const encoder_names[] = {"pca", NULL};
+static const char *const codebook_names[] = {"frozen", "continual", NULL};
 static const char *const policy_names[] = {"apply", "set-aside", NULL};
 static const char *const compression_names[] = {"none", "deflate", NULL};
 _Static_assert(VARIANT_ID == 0 && VARIANT_ID_CONTENT == 1 && VARIANT_ID_SID == 2, "variant_names");
@@ -53,6 +54,42 @@ const struct property properties[] = {
            "The first codebooks are trained when so many listings wait; until then items have no "
            "semantic ID. A replay whose recording has fewer before its first interaction trains on "
            "those, or on a quarter of all its listings, whichever is more."),
+
+    NAME("tokenizer.codebooks", updates.on, codebook_names, "frozen",
+         "Whether the codebooks stay as first trained (frozen) or follow what is shown and listed "
+         "(continual). The settings below down to tokenizer.sweep are for the latter."),
+    NUMBER("tokenizer.version_epochs", PROPERTY_U32, updates.publish_epochs, 1, 1000000, "8",
+           "click epochs",
+           "A new codebook_version is published every so many; items are assigned from published "
+           "ones only."),
+    LIST("tokenizer.memory", updates.memory, SID_CODES, 2, 1000000000,
+         "[400000, 200000, 100000, 100000, 100000]", "item events",
+         "How far back each level's running means reach: the coarse level longest."),
+    NUMBER("tokenizer.popularity", PROPERTY_F32, updates.popularity, 0, 2, "1", "",
+           "Exponent of an item event's weight in the item events since the item's last one: 0 "
+           "counts popular items as often as they are shown, 1 all items alike."),
+    NUMBER("tokenizer.weight_max", PROPERTY_F32, updates.weight_max, 1, 1e9, "1e+05", "",
+           "Of that weight."),
+    NUMBER("tokenizer.reluctance_first", PROPERTY_F32, updates.reluctance_first, 0, 1, "0.2", "",
+           "An item leaves its code of the first level only for one that is nearer by this share "
+           "of the squared distance ..."),
+    NUMBER("tokenizer.reluctance", PROPERTY_F32, updates.reluctance, 0, 1, "0.1", "",
+           "... and so for the other levels."),
+    NUMBER("tokenizer.reset_share", PROPERTY_F32, updates.reset_share, 0, 1, "0.1", "",
+           "A code with less than this share of its level's mean count is nearly empty."),
+    NUMBER("tokenizer.reset_versions", PROPERTY_U32, updates.reset_versions, 1, 1000000, "4",
+           "versions",
+           "Nearly empty for so long, it takes half of the level's worst cluster instead."),
+    NUMBER("tokenizer.balance", PROPERTY_F32, updates.balance, 0, 1000, "0", "",
+           "Codes of the last residual level with less than 1/balance of the mean count look "
+           "closer than they are, down to half the squared distance. 0: none do."),
+    NUMBER("tokenizer.sweep", PROPERTY_U32, updates.sweep, 0, 1048576, "256", "items",
+           "So many items, in turn, are held against the codebooks at the end of each click epoch, "
+           "shown or not."),
+    NUMBER("tokenizer.collision_tries", PROPERTY_U32, updates.collision_tries, 0,
+           COLLISION_TRIES_MAX - 1, "0", "codes",
+           "A listing whose semantic ID another item has tries so many other last codes, the "
+           "nearest first. 0: items may share one."),
 
     NAME("model.variant", variant, variant_names, "id+sid",
          "What the ranker knows of an item beside its own row: nothing (id), its content vector "

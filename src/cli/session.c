@@ -196,6 +196,7 @@ struct model_config session_model_config(const struct session *s) {
                    .init_rows = c->init_rows,
                    .sharpness = c->sharpness,
                    .seed = c->seed},
+        .updates = c->updates,
         .train_listings = c->train_listings,
         .items_max = c->items_max,
         .users_max = c->users_max,

@@ -14,9 +14,10 @@ struct settings {
     uint32_t z_dims;
     uint32_t books[SID_CODES];
     uint32_t
-        train_listings;   /* at most; a recording with few listings at its start trains on fewer */
-    enum variant variant; /* model.variant=id | id+content | id+sid */
-    enum encoder encoder; /* model.encoder=pca */
+        train_listings; /* at most; a recording with few listings at its start trains on fewer */
+    struct update_config updates; /* tokenizer.*: codebooks that follow the stream */
+    enum variant variant;         /* model.variant=id | id+content | id+sid */
+    enum encoder encoder;         /* model.encoder=pca */
     uint32_t width, history, batch, hidden[2], prefix_rows;
     float rate_rows, rate_dense, accumulator_rows, accumulator_dense, init_rows, sharpness;
     struct stage_config

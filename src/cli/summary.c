@@ -105,6 +105,9 @@ static void evaluation_json(const struct evaluation *e, json_t *out) {
     json_object_set_new(out, "sid_unique", number(e->sid_unique));
     json_object_set_new(out, "sid_churn", number(e->sid_churn_per_day));
     json_object_set_new(out, "utilisation", utilisation);
+    json_object_set_new(out, "quantisation_error", number(e->quantisation_error));
+    json_object_set_new(out, "codebook_version", count_of(e->codebook_version));
+    json_object_set_new(out, "codebook_resets", count_of(e->codebook_resets));
 }
 
 void summary_json(const struct summary *s, FILE *out) {

@@ -131,6 +131,7 @@ enum status batch_remember(struct model *model, const struct sample *samples, ui
             push_history(model, s->user_row, (struct item_handle){s->item_row, item->sequence});
         }
         counts_publish(model, s->item_row);
+        codebook_updates_note(model, s->item_row);
     }
     return OK;
 }

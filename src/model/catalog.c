@@ -30,46 +30,12 @@ static enum status store_content(struct model *m, uint32_t row, const float *vec
     return OK;
 }
 
-static void write_sid(struct model *m, uint32_t row, const uint16_t codes[SID_CODES], float error,
-                      uint64_t epoch, bool is_new) {
-    struct sid_row *sid = table_edit(m->sid, row);
-    bool moved = !is_new && memcmp(sid->codes, codes, sizeof sid->codes) != 0;
-    if (moved)
-        model_edit_state(m)->sid_changes++;
-    memcpy(sid->previous, is_new ? codes : sid->codes, sizeof sid->previous);
-    memcpy(sid->codes, codes, sizeof sid->codes);
-    sid->has_previous = !is_new;
-    sid->reason = is_new ? SID_NEW : SID_CONTENT;
-    sid->generation = model_generation(m);
-    sid->codebook_version = model_codebook_version(m);
-    sid->quantisation_error = error;
-    sid->epoch = epoch;
-    sid->event_time_ms = item_at(m, row)->listed_ms;
-}
-
-/* z, SID and code rows of an item whose content is stored; codebooks are there. */
-static enum status onboard(struct model *m, uint32_t row, uint64_t epoch, struct error *err) {
-    bool is_new = !table_live(m->sid, row);
-    if (is_new) {
-        TRY(table_insert_child(m->z, row, err));
-        TRY(table_insert_child(m->sid, row, err));
-        model_edit_state(m)->onboarded++;
-    }
-    float *z = table_edit(m->z, row);
-    tokenizer_project(m->tokenizer, table_value(m->content, row), z);
-    uint16_t codes[SID_CODES];
-    float error;
-    tokenizer_encode(m->tokenizer, z, 1, codes, &error, NULL);
-    write_sid(m, row, codes, error, epoch, is_new);
-    return ranker_admit(m->ranker, row, err);
-}
-
 static enum status onboard_waiting(struct model *m, uint64_t epoch, struct error *err) {
     for (uint32_t row = 0; row < table_end(m->items); row++)
         if (table_live(m->items, row) && table_live(m->content, row) && !table_live(m->sid, row))
-            TRY(onboard(m, row, epoch, err));
+            TRY(semantic_id_encode(m, row, epoch, SID_NEW, err));
     model_edit_state(m)->waiting = 0;
-    return OK;
+    return codebook_updates_start(m, err);
 }
 
 static enum status new_item(struct model *m, struct bytes item_id, uint32_t *row,
@@ -116,7 +82,7 @@ enum status model_list(struct model *model, struct bytes item_id, int64_t event_
     bool waits = table_live(model->content, row) && !table_live(model->sid, row);
     TRY(store_content(model, row, vector, text, err));
     if (model_codebook_version(model) > 0)
-        return onboard(model, row, epoch, err);
+        return semantic_id_encode(model, row, epoch, SID_CONTENT, err);
     if (!waits)
         model_edit_state(model)->waiting++;
     if (model_state(model)->waiting < model->config.train_listings)
@@ -129,9 +95,10 @@ bool model_delist(struct model *model, struct bytes item_id) {
     uint32_t row = table_find(model->items, item_id);
     if (row == NO_ROW)
         return false;
-    if (table_live(model->sid, row))
+    if (table_live(model->sid, row)) {
         model_edit_state(model)->onboarded--;
-    else if (table_live(model->content, row))
+        semantic_id_release(model, row);
+    } else if (table_live(model->content, row))
         model_edit_state(model)->waiting--;
     struct table *children[] = {model->content,   model->z,         model->sid,
                                 model->embedding, model->optimiser, model->counts};

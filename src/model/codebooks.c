@@ -12,9 +12,10 @@ struct level_view {
     float *values;
     uint32_t rows, width, total;
 };
-#define LEVELS 8
+#define LEVELS 9
 
-static void level_views(struct model *m, struct level_view views[LEVELS]) {
+/* Returns how many there are. */
+static int level_views(struct model *m, struct level_view views[LEVELS]) {
     const struct tokenizer_config *c = &m->config.tokenizer;
     struct codebooks *b = tokenizer_codebooks(m->tokenizer);
     uint32_t dz = c->z_dims, dc = c->content_dims;
@@ -28,6 +29,9 @@ static void level_views(struct model *m, struct level_view views[LEVELS]) {
     views[5] = (struct level_view){LEVEL_ROTATION, b->rotation, dz, dz, dz * dz};
     views[6] = (struct level_view){LEVEL_ENCODER, b->encoder, dc, dz, dc * dz};
     views[7] = (struct level_view){LEVEL_MEAN, b->mean, (dc + dz - 1) / dz, dz, dc};
+    uint32_t factors = c->books[RQ_LEVELS - 1];
+    views[8] = (struct level_view){LEVEL_BALANCE, b->balance, (factors + dz - 1) / dz, dz, factors};
+    return m->config.updates.on ? 9 : 8;
 }
 
 static size_t row_bytes(const struct level_view *view, uint32_t row) {
@@ -38,10 +42,13 @@ static size_t row_bytes(const struct level_view *view, uint32_t row) {
 static enum status publish_level(struct model *m, const struct level_view *view,
                                  uint32_t generation, struct error *err) {
     for (uint32_t code = 0; code < view->rows; code++) {
-        uint32_t row;
-        TRY(table_insert_u64(m->codebooks, codebook_key(generation, view->level, code), &row, err));
-        memcpy(table_edit(m->codebooks, row), view->values + (size_t)code * view->width,
-               row_bytes(view, code));
+        uint64_t key = codebook_key(generation, view->level, code);
+        const float *value = view->values + (size_t)code * view->width;
+        uint32_t row = table_find_u64(m->codebooks, key);
+        if (row == NO_ROW)
+            TRY(table_insert_u64(m->codebooks, key, &row, err));
+        if (memcmp(table_value(m->codebooks, row), value, row_bytes(view, code)) != 0)
+            memcpy(table_edit(m->codebooks, row), value, row_bytes(view, code));
     }
     return OK;
 }
@@ -69,11 +76,20 @@ static void mark_loaded(struct model *m) {
 enum status codebooks_load(struct model *model, struct error *err) {
     if (model_codebook_version(model) > 0) {
         struct level_view views[LEVELS];
-        level_views(model, views);
-        for (int i = 0; i < LEVELS; i++)
+        int count = level_views(model, views);
+        for (int i = 0; i < count; i++)
             TRY(load_level(model, &views[i], model_generation(model), err));
         tokenizer_refresh(model->tokenizer);
     }
+    mark_loaded(model);
+    return OK;
+}
+
+enum status codebooks_publish(struct model *model, struct error *err) {
+    struct level_view views[LEVELS];
+    int count = level_views(model, views);
+    for (int i = 0; i < count; i++)
+        TRY(publish_level(model, &views[i], model_generation(model), err));
     mark_loaded(model);
     return OK;
 }
@@ -98,10 +114,5 @@ enum status codebooks_train(struct model *model, struct error *err) {
     state->generation = 1;
     state->codebook_version = 1;
     TRY(tokenizer_train(model->tokenizer, x, count, state->codebook_version, &model->scratch, err));
-    struct level_view views[LEVELS];
-    level_views(model, views);
-    for (int i = 0; i < LEVELS; i++)
-        TRY(publish_level(model, &views[i], state->generation, err));
-    mark_loaded(model);
-    return OK;
+    return codebooks_publish(model, err);
 }

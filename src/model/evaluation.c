@@ -1,6 +1,7 @@
 /* Prequential evaluation: every sample is counted with the score it got before it was learned from. AUC comes from
  * histograms of the scores that are rows like everything else, so it survives restarts and costs O(1) per sample; a pair in the
  * same bin counts one half. */
+#include "math/nearest.h"
 #include "math/vector.h"
 #include "model/model_private.h"
 #include <math.h>
@@ -198,6 +199,22 @@ static void evaluate_sids(struct model *m, struct evaluation *out) {
     out->sid_unique = (double)own / count;
 }
 
+/* How far the SIDs' decoded vectors lie from z, as the codebooks stand. Of SIDs of the current generation. */
+static double evaluate_quantisation(struct model *m) {
+    float *decoded = arena_alloc(&m->scratch, m->config.tokenizer.z_dims * 4);
+    double wrong = 0, all = 0;
+    for (uint32_t row = 0; decoded != NULL && row < table_end(m->sid); row++) {
+        const struct sid_row *sid = table_value(m->sid, row);
+        if (!table_live(m->sid, row) || sid->generation != model_generation(m))
+            continue;
+        const float *z = table_value(m->z, row);
+        tokenizer_decode(m->tokenizer, sid->codes, decoded);
+        wrong += (double)squared_distance(z, decoded, m->config.tokenizer.z_dims);
+        all += (double)vector_dot(m->config.tokenizer.z_dims, z, z);
+    }
+    return all > 0 ? wrong / all : (double)NAN;
+}
+
 double model_auc(const struct model *model) {
     struct evaluation scores = {0};
     evaluate_scores(model, &scores);
@@ -211,6 +228,9 @@ void model_evaluate(struct model *model, struct evaluation *out) {
     const struct model_row *state = model_state(model);
     evaluate_scores(model, out);
     evaluate_sids(model, out);
+    out->quantisation_error = evaluate_quantisation(model);
+    out->codebook_version = state->codebook_version;
+    out->codebook_resets = state->resets;
     out->gauc = evaluate_gauc(model);
     out->labelled = state->labelled;
     out->items = table_rows(model->items);
@@ -221,6 +241,7 @@ void model_evaluate(struct model *model, struct evaluation *out) {
     out->calibration = positives > 0 ? state->probability_sum / positives : (double)NAN;
     double days = (double)(state->last_ms - state->first_ms) / MS_PER_DAY;
     bool lasted = state->onboarded > 0 && days > 0;
-    out->sid_churn_per_day =
-        lasted ? (double)state->sid_changes / (double)state->onboarded / days : 0.0;
+    out->sid_churn_per_day = lasted ? (double)(state->sid_changes - state->sid_changes_released) /
+                                          (double)state->onboarded / days
+                                    : 0.0;
 }

@@ -6,7 +6,8 @@ static enum status add_tables(struct model *m, struct error *err) {
     uint32_t content_bytes = c->tokenizer.content_dims * 4 + c->title_bytes;
     uint32_t user_bytes =
         (uint32_t)(sizeof(struct user_row) + c->ranker.history * sizeof(struct item_handle));
-    uint32_t codebook_rows = c->tokenizer.z_dims + 2 * c->tokenizer.content_dims + 8;
+    uint32_t codebook_rows =
+        c->tokenizer.z_dims + 2 * c->tokenizer.content_dims + c->tokenizer.books[2] + 8;
     for (int l = 0; l < SID_CODES; l++)
         codebook_rows += c->tokenizer.books[l];
 
@@ -37,6 +38,7 @@ static enum status add_tables(struct model *m, struct error *err) {
                    &(struct table_spec){"model", KEY_DENSE, TO_CHANGELOG, NULL, 0,
                                         sizeof(struct model_row), 1},
                    &m->state, err));
+    TRY(semantic_ids_create(m, err));
     return evaluation_create(m, err);
 }
 
@@ -49,6 +51,7 @@ enum status model_create(struct model **out, const struct model_config *config, 
     struct item_tables items = {m->items, m->embedding, m->optimiser, m->z, m->sid};
     TRY(ranker_create(&m->ranker, &config->ranker, &items, set, arena, err));
     batch_create(m, arena);
+    TRY(codebook_updates_create(m, arena, err));
     /* training sees the content of the waiting listings several times over: vectors, z, residuals, assignments */
     size_t training_bytes =
         ((size_t)config->train_listings * (config->tokenizer.content_dims + 8) * 4 +
@@ -75,6 +78,7 @@ enum status model_start(struct model *model, struct error *err) {
 }
 
 enum status model_refresh(struct model *model, struct error *err) {
+    codebook_updates_forget(model);
     if (!table_live(model->state, 0))
         return OK;
     if (model->loaded_version == model_codebook_version(model) &&
@@ -117,6 +121,10 @@ enum status model_learn(struct model *model, const struct sample *samples, uint3
     TRY(evaluation_count(model, samples, count, err));
     (void)ranker_learn(model->ranker, &model->batch);
     return batch_remember(model, samples, count, err);
+}
+
+enum status model_align(struct model *model, uint64_t epoch, struct error *err) {
+    return codebook_updates_end_epoch(model, epoch, err);
 }
 
 uint32_t model_codebook_version(const struct model *model) {

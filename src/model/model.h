@@ -7,8 +7,25 @@
 #include "model/table.h"
 #include "model/tokenizer.h"
 
+/* Codebooks that follow the stream (model/codebook_updates.c). */
+struct update_config {
+    uint32_t on;                        /* 0: the first codebooks stay as they are */
+    uint32_t publish_epochs;            /* click epochs per codebook_version */
+    uint32_t memory[SID_CODES];         /* item events: 1 / (1 - g) of each level */
+    float popularity;                   /* beta of the weight delta^beta; 0: every event weighs 1 */
+    float weight_max;                   /* of that weight */
+    float reluctance_first, reluctance; /* hysteresis: of the first level, of the others */
+    float reset_share;       /* a cell below this share of its level's mean count is nearly empty */
+    uint32_t reset_versions; /* ... and is reset when it was so for so many versions */
+    float balance;           /* s of Streaming VQ's r_k, on the last RQ level; 0: none */
+    uint32_t sweep;          /* items re-visited per click epoch, besides those shown */
+    uint32_t
+        collision_tries; /* other last codes tried while a SID is another item's; 0: none. Also when off */
+};
+
 struct model_config {
     struct tokenizer_config tokenizer;
+    struct update_config updates;
     struct ranker_config ranker;
     uint32_t train_listings; /* the first codebooks are trained when so many listings wait */
     uint32_t items_max, users_max;
@@ -27,6 +44,9 @@ struct item_row {
     int64_t first_exposed_ms; /* -1: never */
     uint64_t exposures, clicks;
     uint64_t content_hash;
+    uint64_t last_event;      /* item event of its last visit by codebook_updates.c */
+    uint32_t visited_version; /* codebook_version that its SID was last held against */
+    uint32_t reserved;
 };
 
 /* An item in a user's history. The item is gone when the row at `position` has another sequence. */
@@ -88,6 +108,8 @@ const struct table *model_items(const struct model *model);
  * updates counts and histories (features, counts and histories are those at the start of the mini-batch). */
 enum status model_learn(struct model *model, const struct sample *samples, uint32_t count,
                         struct error *err);
+/* At the end of a click epoch, after its last mini-batch: the codebooks follow what was shown, and items their codebooks. */
+enum status model_align(struct model *model, uint64_t epoch, struct error *err);
 
 uint32_t model_codebook_version(const struct model *model);
 uint32_t model_generation(const struct model *model);
@@ -102,7 +124,11 @@ struct evaluation {
     double auc_by_exposures[EXPOSURE_BUCKETS];
     uint64_t events_by_exposures[EXPOSURE_BUCKETS];
     double gauc, ne, calibration;
-    double sid_unique, sid_churn_per_day;
+    double sid_unique;
+    double sid_churn_per_day; /* outside the release of generations */
+    double
+        quantisation_error; /* mean |z - decoded z|^2 over |z|^2, of live SIDs as the codebooks stand */
+    uint64_t codebook_version, codebook_resets;
     double utilisation[SID_CODES];
     uint64_t items, onboarded;
 };

@@ -13,7 +13,8 @@ enum codebook_level {
     LEVEL_OPQ_2,
     LEVEL_ROTATION, /* code = row of R [Dz, Dz] */
     LEVEL_ENCODER,  /* code = row of W [Dc, Dz] */
-    LEVEL_MEAN      /* code = chunk of Dz numbers of the mean [Dc] */
+    LEVEL_MEAN,     /* code = chunk of Dz numbers of the mean [Dc] */
+    LEVEL_BALANCE /* code = chunk of Dz factors of the last RQ level's distances [K_3]; only where books live */
 };
 
 /* The one row of table `model`: counters that no other table has. */
@@ -29,7 +30,12 @@ struct model_row {
     uint64_t positives;
     double loss_sum; /* of the evaluated: BCE in nats */
     double probability_sum;
-    int64_t first_ms, last_ms; /* event time of the first and last sample */
+    int64_t first_ms, last_ms;     /* event time of the first and last sample */
+    uint64_t item_events;          /* codebook_updates.c */
+    uint64_t resets;               /* codes that were reset, ever */
+    uint64_t sid_changes_released; /* of sid_changes: by a new generation */
+    uint32_t sweep_position;
+    uint32_t version_epochs; /* click epochs since the codebook_version advanced */
 };
 
 #define SCORE_BINS (1u << 16) /* of the probability, per exposure bucket */
@@ -50,12 +56,24 @@ struct stamps {
     uint32_t *index; /* [rows_max] its index there */
 };
 
+/* What codebook_updates.c needs beside rows. */
+struct codebook_updates {
+    struct table *clusters;
+    float log_g[SID_CODES];
+    float *inputs;      /* [4, Dz]: what each level quantises of one item */
+    uint32_t *shown;    /* [items_max] rows of the items shown in the open epoch, in order */
+    uint32_t *stamp_of; /* [items_max] the stamp with which an item was noted last */
+    uint32_t shown_count, stamp;
+};
+
 struct model {
     struct model_config config;
     struct tables *set;
     struct table *items, *content, *z, *sid, *embedding, *optimiser, *counts;
     struct table *users, *user_scores;
     struct table *codebooks, *state, *score_bins;
+    struct table *holders; /* how many items hold a SID, by its hash; NULL: nobody asks */
+    struct codebook_updates updates;
     struct tokenizer *tokenizer;
     struct ranker *ranker;
     struct arena scratch; /* training only */
@@ -88,6 +106,33 @@ static inline const struct item_handle *user_history(const struct user_row *user
 enum status codebooks_train(struct model *model,
                             struct error *err); /* from all items that wait; publishes rows */
 enum status codebooks_load(struct model *model, struct error *err); /* rows -> tokenizer */
+enum status codebooks_publish(struct model *model,
+                              struct error *err); /* tokenizer -> rows of the current generation */
+
+/* semantic_ids.c */
+enum status semantic_ids_create(struct model *model, struct error *err);
+/* z and SID of an item whose content is stored, from the content alone; codebooks are there. */
+enum status semantic_id_encode(struct model *model, uint32_t item_row, uint64_t epoch,
+                               enum sid_reason reason, struct error *err);
+/* The codes for an item with this z; `keep`: its own ones where hysteresis says so. */
+void semantic_id_choose(struct model *model, uint32_t item_row, const float *z, bool keep,
+                        uint16_t codes[SID_CODES], float *error);
+/* Writes the item's SID of the current generation and gives it the ranker's rows. `reason` is not used for a first SID. */
+enum status semantic_id_set(struct model *model, uint32_t item_row, const uint16_t codes[SID_CODES],
+                            float error, enum sid_reason reason, uint64_t epoch, struct error *err);
+/* Holds the SID against the current codebook_version, once per version; it may move. */
+enum status semantic_id_revisit(struct model *model, uint32_t item_row, uint64_t epoch,
+                                struct error *err);
+/* Before an item's SID is taken out. */
+void semantic_id_release(struct model *model, uint32_t item_row);
+
+/* codebook_updates.c */
+enum status codebook_updates_create(struct model *model, struct arena *arena, struct error *err);
+enum status codebook_updates_start(struct model *model,
+                                   struct error *err);              /* with the first books */
+void codebook_updates_note(struct model *model, uint32_t item_row); /* an item was shown */
+void codebook_updates_forget(struct model *model); /* what was noted, after a roll-back */
+enum status codebook_updates_end_epoch(struct model *model, uint64_t epoch, struct error *err);
 
 /* batch.c */
 void batch_create(struct model *model, struct arena *arena);

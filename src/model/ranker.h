@@ -97,6 +97,14 @@ enum status ranker_start(struct ranker *ranker, struct error *err);
  * that is not there. Call after the item's row in `items` and, if it has one, in `sid` exist. */
 enum status ranker_admit(struct ranker *ranker, uint32_t item_row, struct error *err);
 
+/* An item's SID has changed from `before`, whose rows are there: creates the rows of the new one where they are missing, as
+ * copies of those that the item comes from, so that its score changes little. */
+enum status ranker_move(struct ranker *ranker, uint32_t item_row, const struct sid_row *before,
+                        struct error *err);
+/* No item has this code of a level (0 .. 4) any more, and its meaning changes: takes out the rows that belong to it and to
+ * no other (those of E3 and A3, which prefixes share by hash, stay). */
+void ranker_forget_code(struct ranker *ranker, uint32_t generation, uint32_t level, uint32_t code);
+
 /* logits [n] with the parameters as they stand. */
 void ranker_score(struct ranker *ranker, const struct batch *batch, float *logits);
 

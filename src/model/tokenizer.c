@@ -45,8 +45,9 @@ enum status tokenizer_create(struct tokenizer **out, const struct tokenizer_conf
     if (room) {
         *t = (struct tokenizer){.config = *config, .batch_max = batch_max};
         room = (t->books.mean = floats(arena, dc)) && (t->books.encoder = floats(arena, dc * dz)) &&
-               (t->books.rotation = floats(arena, dz * dz)) && (t->centred = floats(arena, dc)) &&
-               (t->residual = floats(arena, batch_max * dz)) &&
+               (t->books.rotation = floats(arena, dz * dz)) &&
+               (t->books.balance = floats(arena, config->books[RQ_LEVELS - 1])) &&
+               (t->centred = floats(arena, dc)) && (t->residual = floats(arena, batch_max * dz)) &&
                (t->rotated = floats(arena, batch_max * dz)) &&
                (t->distances = floats(arena, (size_t)batch_max * OPQ_CODES));
     }
@@ -63,6 +64,8 @@ enum status tokenizer_create(struct tokenizer **out, const struct tokenizer_conf
         return FAIL(err, FATAL, EX_OSERR,
                     "arena %s (%zu bytes) has no room for the tokenizer: raise its limit",
                     arena->name, arena->reserved);
+    for (uint32_t k = 0; k < config->books[RQ_LEVELS - 1]; k++)
+        t->books.balance[k] = 1.0f;
     *out = t;
     return OK;
 }
@@ -74,6 +77,9 @@ struct codebooks *tokenizer_codebooks(struct tokenizer *tokenizer) {
 void tokenizer_refresh(struct tokenizer *tokenizer) {
     for (uint32_t level = 0; level < SID_CODES; level++)
         nearest_refresh(&tokenizer->search[level]);
+    tokenizer->balanced = false;
+    for (uint32_t k = 0; k < tokenizer->config.books[RQ_LEVELS - 1]; k++)
+        tokenizer->balanced |= tokenizer->books.balance[k] != 1.0f;
 }
 
 void tokenizer_project(const struct tokenizer *tokenizer, const float *x, float *z) {

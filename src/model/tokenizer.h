@@ -15,6 +15,7 @@
 
 #include "base/arena.h"
 #include "base/rng.h"
+#include <stdbool.h>
 #include <stdint.h>
 
 #define RQ_LEVELS 3
@@ -36,6 +37,7 @@ struct codebooks {
     float *rq[RQ_LEVELS];  /* [K_l, Dz] */
     float *rotation;       /* [Dz, Dz]: R, y = R' r, that is y_j = sum_i r_i R[i,j] */
     float *opq[OPQ_CODES]; /* [K_m, Dz / 2] */
+    float *balance;        /* [K_3]: factors of the distances of the last RQ level; 1 at first */
 };
 
 struct tokenizer; /* config, codebooks and what is derived from them for speed */
@@ -45,7 +47,7 @@ enum status tokenizer_create(struct tokenizer **out, const struct tokenizer_conf
                              uint32_t batch_max, struct arena *arena, struct error *err);
 /* The tokenizer's own arrays, to be filled from published rows; call tokenizer_refresh() after changing them. */
 struct codebooks *tokenizer_codebooks(struct tokenizer *tokenizer);
-/* Recomputes what the search derives from the codebooks: norms and 8-bit copies. */
+/* Recomputes what is derived from the codebooks: norms and 8-bit copies for the search, whether there is balance. */
 void tokenizer_refresh(struct tokenizer *tokenizer);
 
 /* Fits mean, encoder (PCA), RQ (k-means++ start, Lloyd iterations, on the residuals level by level; the last level
@@ -63,6 +65,26 @@ void tokenizer_project(const struct tokenizer *tokenizer, const float *x, float 
  * (quantisation error, [n]) and the squared residual norms after each RQ level [n, 3]. */
 void tokenizer_encode(struct tokenizer *tokenizer, const float *z, uint32_t n, uint16_t *codes,
                       float *error, float *residuals);
+
+/* How an item's codes are chosen beside being the nearest. */
+#define COLLISION_TRIES_MAX 16
+struct assignment {
+    /* The item keeps its code of a level unless d(old) - d(new) > reluctance * d(old) (PAPERS 3.12). */
+    float reluctance[SID_CODES];
+    uint32_t tries; /* other last codes to try while the SID is taken; below COLLISION_TRIES_MAX */
+    bool (*taken)(void *self, const uint16_t *codes); /* by another item; NULL when tries == 0 */
+    void *self;
+};
+/* z [Dz] -> codes and quantisation error of one item that has `current` [5] (NULL: none yet). A level below a code that
+ * changed has nothing to keep: its old code belonged to another prefix. With current NULL, tries 0 and balance 1
+ * the same as tokenizer_encode(). */
+void tokenizer_assign(struct tokenizer *tokenizer, const struct assignment *rules, const float *z,
+                      const uint16_t *current, uint16_t codes[SID_CODES], float *error);
+
+/* What each level quantises of z under the given codes: inputs [3 Dz + Dz], r_0, r_1, r_2, then the rotated r_3, whose
+ * halves are those of the two OPQ levels. */
+void tokenizer_residuals(const struct tokenizer *tokenizer, const float *z, const uint16_t *codes,
+                         float *inputs);
 
 /* codes [5] -> the reconstructed z [Dz]: sum of the RQ centroids plus R times the OPQ centroids. */
 void tokenizer_decode(const struct tokenizer *tokenizer, const uint16_t *codes, float *z);

@@ -1,4 +1,4 @@
-/* What the tokenizer's two files share. */
+/* What the tokenizer's files share. */
 #ifndef MODEL_TOKENIZER_PRIVATE_H
 #define MODEL_TOKENIZER_PRIVATE_H
 
@@ -10,6 +10,7 @@ struct tokenizer {
     uint32_t batch_max;
     struct codebooks books;
     struct nearest search[SID_CODES]; /* on books.rq and books.opq */
+    bool balanced;                    /* some factor of books.balance is not 1 */
     float *centred;                   /* [Dc]: x - mean */
     float *residual;                  /* [batch_max, Dz] */
     float *rotated;                   /* [batch_max, Dz] */

@@ -255,6 +255,8 @@ static enum status apply_epoch(struct stage *stage, enum epoch_kind kind, struct
         TRY(apply_record(stage, &queue->records[i], err));
     TRY(release_delisted(stage, err));
     TRY(learn(stage, err));
+    if (kind == EPOCH_CLICK)
+        TRY(model_align(stage->model, stage_state(stage)->epoch, err));
     stage_edit_state(stage)->labelled += stage->counts.labelled;
     return OK;
 }

@@ -53,6 +53,17 @@ static void vary(struct rng *rng) {
     small.model.ranker.batch = rng_below(rng, 3) ? SIM_BATCH : 6;
     small.model.ranker.variant = (enum variant)rng_below(rng, 3);
     small.model.train_listings = 2 + rng_below(rng, 40);
+    small.model.updates = (struct update_config){.on = rng_below(rng, 3) > 0,
+                                                 .publish_epochs = 1 + rng_below(rng, 3),
+                                                 .memory = {200, 100, 50, 50, 50},
+                                                 .popularity = 1,
+                                                 .weight_max = 1000,
+                                                 .reluctance_first = 0.1f,
+                                                 .reset_share = 0.3f,
+                                                 .reset_versions = 1,
+                                                 .balance = rng_below(rng, 2) ? 3.0f : 0.0f,
+                                                 .sweep = 1 + rng_below(rng, 20),
+                                                 .collision_tries = rng_below(rng, 4)};
 }
 
 static void run_seed(uint64_t seed, struct figures *figures) {
