@@ -68,6 +68,11 @@ static enum status load_level(struct model *m, const struct level_view *view, ui
     return OK;
 }
 
+bool codebooks_have(const struct model *model, uint32_t generation, uint32_t level, uint32_t code) {
+    return table_find_u64(model->codebooks, codebook_key(generation, LEVEL_RQ_1 + level, code)) !=
+           NO_ROW;
+}
+
 static void mark_loaded(struct model *m) {
     m->loaded_version = model_codebook_version(m);
     m->loaded_generation = model_generation(m);

@@ -204,8 +204,10 @@ static double evaluate_quantisation(struct model *m) {
     float *decoded = arena_alloc(&m->scratch, m->config.tokenizer.z_dims * 4);
     double wrong = 0, all = 0;
     for (uint32_t row = 0; decoded != NULL && row < table_end(m->sid); row++) {
+        if (!table_live(m->sid, row))
+            continue;
         const struct sid_row *sid = table_value(m->sid, row);
-        if (!table_live(m->sid, row) || sid->generation != model_generation(m))
+        if (sid->generation != model_generation(m))
             continue;
         const float *z = table_value(m->z, row);
         tokenizer_decode(m->tokenizer, sid->codes, decoded);

@@ -111,6 +111,10 @@ enum status model_learn(struct model *model, const struct sample *samples, uint3
 /* At the end of a click epoch, after its last mini-batch: the codebooks follow what was shown, and items their codebooks. */
 enum status model_align(struct model *model, uint64_t epoch, struct error *err);
 
+/* What must hold between the tables after every epoch: no SID points at anything that is not there. FATAL with the first
+ * thing that is wrong. */
+enum status model_validate(const struct model *model, struct error *err);
+
 uint32_t model_codebook_version(const struct model *model);
 uint32_t model_generation(const struct model *model);
 

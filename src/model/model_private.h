@@ -108,6 +108,8 @@ enum status codebooks_train(struct model *model,
 enum status codebooks_load(struct model *model, struct error *err); /* rows -> tokenizer */
 enum status codebooks_publish(struct model *model,
                               struct error *err); /* tokenizer -> rows of the current generation */
+/* Whether the centroid's row is there; level 0 .. 4. */
+bool codebooks_have(const struct model *model, uint32_t generation, uint32_t level, uint32_t code);
 
 /* semantic_ids.c */
 enum status semantic_ids_create(struct model *model, struct error *err);

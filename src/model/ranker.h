@@ -105,6 +105,9 @@ enum status ranker_move(struct ranker *ranker, uint32_t item_row, const struct s
  * no other (those of E3 and A3, which prefixes share by hash, stay). */
 void ranker_forget_code(struct ranker *ranker, uint32_t generation, uint32_t level, uint32_t code);
 
+/* Whether every row that the item's SID names is there. */
+bool ranker_covers(const struct ranker *ranker, uint32_t item_row);
+
 /* logits [n] with the parameters as they stand. */
 void ranker_score(struct ranker *ranker, const struct batch *batch, float *logits);
 

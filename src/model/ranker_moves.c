@@ -31,6 +31,15 @@ enum status ranker_move(struct ranker *r, uint32_t item_row, const struct sid_ro
     return OK;
 }
 
+bool ranker_covers(const struct ranker *r, uint32_t item_row) {
+    bool covers =
+        table_live(r->items.embedding, item_row) && table_live(r->items.optimiser, item_row);
+    for (uint32_t l = 0; r->config.variant == VARIANT_ID_SID && l < SID_CODES; l++)
+        covers &= table_live(r->levels[l].rows,
+                             code_row(&r->config, table_value(r->items.sid, item_row), l));
+    return covers;
+}
+
 static void forget_row(struct ranker *r, uint32_t level, uint32_t row) {
     if (!table_live(r->levels[level].rows, row))
         return;

@@ -57,6 +57,10 @@ void tokenizer_refresh(struct tokenizer *tokenizer);
 enum status tokenizer_train(struct tokenizer *tokenizer, const float *x, uint32_t n,
                             uint64_t version, struct arena *scratch, struct error *err);
 
+/* The books and the rotation alone, on z [n, Dz]. */
+enum status tokenizer_train_books(struct tokenizer *tokenizer, const float *z, uint32_t n,
+                                  uint64_t version, struct arena *scratch, struct error *err);
+
 /* x [Dc], finite -> z [Dz], |z| = Z_SCALE (a vector at the mean, or so large that its products overflow, gives z = 0).
  * Fixed order of summation. */
 void tokenizer_project(const struct tokenizer *tokenizer, const float *x, float *z);

@@ -197,11 +197,23 @@ enum status tokenizer_train(struct tokenizer *tokenizer, const float *x, uint32_
     size_t dc = tokenizer->config.content_dims, dz = tokenizer->config.z_dims,
            mark = arena_mark(scratch);
     ASSERT(n >= 2);
-    float *r = arena_alloc(scratch, n * dz * sizeof *r);
-    TRY(room(r, scratch, err));
+    float *z = arena_alloc(scratch, n * dz * sizeof *z);
+    TRY(room(z, scratch, err));
     TRY(fit_encoder(tokenizer, x, n, scratch, err));
     for (uint32_t i = 0; i < n; i++)
-        tokenizer_project(tokenizer, x + i * dc, r + i * dz);
+        tokenizer_project(tokenizer, x + i * dc, z + i * dz);
+    TRY(tokenizer_train_books(tokenizer, z, n, version, scratch, err));
+    arena_rewind(scratch, mark);
+    return OK;
+}
+
+enum status tokenizer_train_books(struct tokenizer *tokenizer, const float *z, uint32_t n,
+                                  uint64_t version, struct arena *scratch, struct error *err) {
+    size_t dz = tokenizer->config.z_dims, mark = arena_mark(scratch);
+    ASSERT(n >= 2);
+    float *r = arena_alloc(scratch, n * dz * sizeof *r);
+    TRY(room(r, scratch, err));
+    memcpy(r, z, n * dz * sizeof *r);
     for (uint32_t level = 0; level < RQ_LEVELS; level++)
         TRY(fit_level(tokenizer, level, r, n, version, scratch, err));
     TRY(fit_opq(tokenizer, r, n, version, scratch, err));

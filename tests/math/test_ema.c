@@ -32,8 +32,7 @@ START_TEST(one_pass_of_events) {
     memcpy(touched, last.i32, k * sizeof(int32_t));
     for (int32_t j = 0; j < EVENTS; j++) {
         size_t code = (size_t)codes.i32[j];
-        float f =
-            ema_decay(log_f32(g.f32[0]), (uint64_t)(t.i32[0] + j) - (uint64_t)touched[code]);
+        float f = ema_decay(log_f32(g.f32[0]), (uint64_t)(t.i32[0] + j) - (uint64_t)touched[code]);
         touched[code] = t.i32[0] + j;
         ema_update(d, f, 1 - g.f32[0], w.f32[j], x.f32 + (size_t)j * d, &counts[code],
                    sums + code * d);

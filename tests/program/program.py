@@ -17,6 +17,10 @@ OK, USAGE, BAD_DATA, NO_INPUT, CANNOT_CREATE, IO_ERROR, TRY_AGAIN, BAD_CONFIG = 
 # Small, so that a replay takes a fraction of a second; many epochs, so that there is something between them.
 SMALL = ['tokenizer.train_listings=64', 'tokenizer.z_dims=8', 'tokenizer.books=[16,16,8,8,8]', 'model.width=8',
          'model.hidden=[16,8]', 'model.history=8', 'model.batch=64', 'model.prefix_rows=512', 'epoch.batches=2']
+# Every part that moves SIDs while the stream goes on.
+SMALL += ['tokenizer.codebooks=continual', 'tokenizer.version_epochs=2', 'tokenizer.memory=[4000,2000,1000,1000,1000]',
+          'tokenizer.reset_share=0.3', 'tokenizer.reset_versions=1', 'tokenizer.balance=3', 'tokenizer.sweep=32',
+          'tokenizer.collision_tries=3']
 
 
 # ---- running ----

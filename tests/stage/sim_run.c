@@ -216,6 +216,7 @@ enum status sim_run_to_end(struct sim_run *run, struct error *err) {
         if (steps == STEPS_MAX)
             return FAIL(err, FATAL, EX_SOFTWARE, "the run does not come to its end");
         TRY(sim_run_step(run, &done, err));
+        TRY(model_validate(stage_model(run->stage), err));
     }
     struct tables *tables = stage_tables(run->stage);
     for (uint32_t t = 0; t < tables_count(tables); t++)
