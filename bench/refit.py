@@ -1,12 +1,11 @@
-"""How far the SIDs of a replay are from codebooks fitted anew on the same items: reads the outputs of a replay (z, SIDs and
-codebooks, with fastavro), fits residual k-means and OPQ on the final z with FAISS, and prints both errors.
+"""What codebooks fitted anew would make of the items of a replay: reads its outputs with fastavro, fits residual k-means and
+OPQ of the same sizes on the final z with FAISS, and prints the mean squared error over the mean squared norm, to be held
+against `quantisation_error` of replay --json.
 
     python bench/refit.py OUT
 """
 import glob, io, json, os, sys
 import fastavro, faiss, numpy as np
-
-LEVELS = {0: 'rq', 1: 'rq', 2: 'rq', 3: 'opq', 4: 'opq'}
 
 
 def rows(folder, topic, schemas):
@@ -58,16 +57,18 @@ def main(folder):
     for raw, value in rows(folder, 'ranker-deltas', schemas).items():
         key = key_of(raw, row_key)
         if key['table'] == 'z' and value:
-            z[key['key'].decode()] = np.frombuffer(value['values'], '<f4')
-    books = {}
+            z[key['key'].decode()] = np.frombuffer(value['value'], '<f4')
+    items = sorted(sids)
+    sizes = [0] * 5
     for raw, value in rows(folder, 'codebooks', schemas).items():
         key = key_of(raw, book_key)
-        if value:
-            books[key['generation'], str(key['level']), key['code']] = value
-    items = sorted(sids)
-    return items, sids, np.stack([z[item] for item in items]).astype('f4'), books
+        if value and key['level'] < 5:
+            sizes[key['level']] = max(sizes[key['level']], key['code'] + 1)
+    return np.stack([z[item] for item in items]).astype('f4'), sizes
 
 
 if __name__ == '__main__':
-    items, sids, z, books = main(sys.argv[1])
-    print(len(items), z.shape, list(books)[:2], list(books.values())[0], sids[items[0]])
+    z, sizes = main(sys.argv[1])
+    norm = float((z.astype('f8') ** 2).sum(1).mean())
+    errors = [float(refit(z, sizes, seed).mean()) / norm for seed in range(3)]
+    print(json.dumps({'items': len(z), 'books': sizes, 'refit_quantisation_error': round(float(np.mean(errors)), 5), 'per_seed': [round(e, 5) for e in errors]}))

@@ -63,19 +63,20 @@ static double refit_error(struct model_world *world) {
     return sum / n / (double)(Z_SCALE * Z_SCALE);
 }
 
-START_TEST(as_good_as_a_refit_at_a_tenth_of_its_changes) {
+/* Row 22 of the modules' tests, in a hard case: three quarters of the items are of kinds that the first books never saw. */
+START_TEST(near_a_refit_at_a_tenth_of_its_changes) {
     for (int l = 0; l < SID_CODES; l++)
-        config.updates.memory[l] = 1000;
-    config.updates.reluctance_first = config.updates.reluctance = 0;
+        config.updates.memory[l] = 2000;
     struct model_world *world = drifted(300);
     double fresh = refit_error(world);
     struct evaluation now = world_evaluation(world);
     ck_assert_msg(now.quantisation_error < 1.2 * fresh, "living %g, fitted anew %g",
                   now.quantisation_error, fresh);
+    /* books fitted anew at every version would move nearly all items every time */
     uint64_t moves = model_state(world->model)->sid_changes;
-    ck_assert_msg(moves < 10 * now.items, "%llu moves of %llu items in %u versions",
-                  (unsigned long long)moves, (unsigned long long)now.items,
-                  (unsigned)now.codebook_version);
+    ck_assert_msg(10 * moves < now.codebook_version * now.items,
+                  "%llu moves of %llu items in %u versions", (unsigned long long)moves,
+                  (unsigned long long)now.items, (unsigned)now.codebook_version);
     world_destroy(world);
 }
 END_TEST
@@ -280,7 +281,7 @@ int main(void) {
     tcase_add_checked_fixture(tests, setup, NULL);
     tcase_set_timeout(tests, 600);
     tcase_add_test(tests, they_follow_what_is_listed);
-    tcase_add_test(tests, as_good_as_a_refit_at_a_tenth_of_its_changes);
+    tcase_add_test(tests, near_a_refit_at_a_tenth_of_its_changes);
     tcase_add_test(tests, items_stay_where_books_stand_still);
     tcase_add_test(tests, assigned_from_published_books_only);
     tcase_add_test(tests, unexposed_items_are_visited);
