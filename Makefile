@@ -1,7 +1,7 @@
 # Everything goes through CMake presets; this file only names what people want. All output is below build/.
 # the prerequisites below are steps, in their order
 .NOTPARALLEL:
-.PHONY: all help program packages python demo test test-all bench asan fuzz clean
+.PHONY: all help program packages python demo demo-kafka test test-all bench asan fuzz clean
 
 JOBS := $(shell nproc 2>/dev/null || echo 2)
 export CTEST_PARALLEL_LEVEL ?= $(JOBS)
@@ -13,6 +13,7 @@ all: program
 help:
 	@echo "make          the program, at build/coldstream"
 	@echo "make demo     a synthetic marketplace, replayed: what the stage does, in a minute"
+	@echo "make demo-kafka   the same on a real Kafka broker, which it fetches: new listings, their SIDs, and how long they took"
 	@echo "make test     all tests but the slow ones, then the unit tests under the sanitizers"
 	@echo "make test-all the slow tests too: 200 crash points, broker outages, delayed commits"
 	@echo "make bench    the benchmarks"
@@ -34,6 +35,10 @@ program: packages
 
 demo: program
 	@scripts/demo.sh
+
+# RATE: records a second; EVENTS: how many
+demo-kafka: program
+	@scripts/demo-kafka.sh $(RATE) $(EVENTS)
 
 test: python program
 	ctest --preset release --label-exclude slow

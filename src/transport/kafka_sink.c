@@ -40,6 +40,7 @@ struct kafka_sink {
     struct kafka_config config;
     struct kafka_leader *leader; /* borrowed */
     rd_kafka_t *producer;
+    rd_kafka_topic_t *topics[TOPIC_COUNT]; /* the producer's handles of the outputs */
     enum producer_state state;
     bool opened;                    /* has been ready once */
     int64_t bytes_max[TOPIC_COUNT]; /* of one message */
@@ -84,6 +85,11 @@ static void delivered(rd_kafka_t *client, const rd_kafka_message_t *message, voi
 }
 
 static void drop_producer(struct kafka_sink *sink) {
+    for (int topic = TOPIC_INPUTS; topic < TOPIC_COUNT; topic++) {
+        if (sink->topics[topic] != NULL)
+            rd_kafka_topic_destroy(sink->topics[topic]);
+        sink->topics[topic] = NULL;
+    }
     if (sink->producer != NULL)
         rd_kafka_destroy(sink->producer);
     sink->producer = NULL;
@@ -102,6 +108,14 @@ static enum status create_producer(struct kafka_sink *sink, struct error *err) {
                                      .batch_bytes_max = (int)batch};
     TRY(kafka_client_create(&sink->producer, &sink->config, &options, err));
     sink->state = PRODUCER_CREATED;
+    for (int topic = TOPIC_INPUTS; topic < TOPIC_COUNT; topic++) {
+        char name[KAFKA_NAME_BYTES];
+        kafka_topic_name(&sink->config, (enum topic)topic, name);
+        sink->topics[topic] = rd_kafka_topic_new(sink->producer, name, NULL);
+        if (sink->topics[topic] == NULL)
+            return FAIL(err, FATAL, EX_CONFIG, "topic %s: %s", name,
+                        rd_kafka_err2str(rd_kafka_last_error()));
+    }
     return OK;
 }
 
@@ -321,7 +335,7 @@ static enum status keep_manifest(struct kafka_sink *sink, const struct record *r
 
 /* librdkafka copies the record. */
 static rd_kafka_resp_err_t produce(struct kafka_sink *sink, const struct record *record,
-                                   const char *name, struct sink_slot *slot) {
+                                   struct sink_slot *slot) {
     rd_kafka_headers_t *headers = NULL;
     char key[256];
     if (record->header_count > 0)
@@ -332,8 +346,9 @@ static rd_kafka_resp_err_t produce(struct kafka_sink *sink, const struct record 
         rd_kafka_header_add(headers, key, -1, header->value.data, (ssize_t)header->value.len);
     }
     rd_kafka_resp_err_t code = rd_kafka_producev(
-        sink->producer, RD_KAFKA_V_TOPIC(name), RD_KAFKA_V_PARTITION(slot->partition),
-        RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_TIMESTAMP(record->timestamp_ms),
+        sink->producer, RD_KAFKA_V_RKT(sink->topics[record->topic]),
+        RD_KAFKA_V_PARTITION(slot->partition), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+        RD_KAFKA_V_TIMESTAMP(record->timestamp_ms),
         RD_KAFKA_V_KEY(record->key.data, record->key.len),
         RD_KAFKA_V_VALUE((void *)(uintptr_t)record->value.data, record->value.len),
         RD_KAFKA_V_OPAQUE(slot), RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_END);
@@ -345,8 +360,6 @@ static rd_kafka_resp_err_t produce(struct kafka_sink *sink, const struct record 
 static enum status sink_put(void *self, const struct record *record, struct error *err) {
     struct kafka_sink *sink = self;
     ASSERT(sink->begun && record->topic >= TOPIC_INPUTS && record->topic < TOPIC_COUNT);
-    char name[KAFKA_NAME_BYTES];
-    kafka_topic_name(&sink->config, record->topic, name);
     TRY(check_size(sink, record, err));
     if (record->topic == TOPIC_EPOCHS)
         TRY(keep_manifest(sink, record, err));
@@ -357,7 +370,7 @@ static enum status sink_put(void *self, const struct record *record, struct erro
     for (;;) {
         if (sink->undelivered != RD_KAFKA_RESP_ERR_NO_ERROR)
             return give_up_code(sink, sink->undelivered, "a record was not delivered", err);
-        rd_kafka_resp_err_t code = produce(sink, record, name, slot);
+        rd_kafka_resp_err_t code = produce(sink, record, slot);
         if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
             return OK;
         if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL)
