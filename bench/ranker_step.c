@@ -18,7 +18,7 @@ static int ascending(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-static void measure(enum variant variant, const char *name, uint32_t users, uint32_t items) {
+static void measure(enum variant variant, uint32_t users, uint32_t items) {
     struct ranker_config config = world_config(variant);
     struct rng rng = rng_stream(1, RNG_TEST, users, items);
     struct world w;
@@ -38,7 +38,7 @@ static void measure(enum variant variant, const char *name, uint32_t users, uint
         double start = now_ms();
         ranker_score(w.ranker, &batches[i % BATCHES], logits);
         double scored = now_ms();
-        loss = ranker_learn(w.ranker, &batches[i % BATCHES]);
+        loss = ranker_learn(w.ranker, &batches[i % BATCHES]).bce;
         double learned = now_ms();
         world_commit(&w);
         score[i] = scored - start;
@@ -53,25 +53,20 @@ static void measure(enum variant variant, const char *name, uint32_t users, uint
            "\"distinct_items\": %.0f, "
            "\"score_ms_p50\": %.3f, \"learn_ms_p50\": %.3f, \"seal_ms_p50\": %.3f, "
            "\"events_per_s\": %.0f, \"loss\": %.4f}\n",
-           name, config.batch, users, distinct, score[half], learn[half], seal[half],
-           config.batch / (score[half] + learn[half]) * 1e3, (double)loss);
+           ranker_variant_names[variant], config.batch, users, distinct, score[half], learn[half],
+           seal[half], config.batch / (score[half] + learn[half]) * 1e3, (double)loss);
     for (int i = 0; i < BATCHES; i++)
         batch_free(&batches[i]);
     world_close(&w);
 }
 
 int main(void) {
-    static const struct {
-        enum variant variant;
-        const char *name;
-    } variants[] = {
-        {VARIANT_ID, "id"}, {VARIANT_ID_CONTENT, "id+content"}, {VARIANT_ID_SID, "id+sid"}};
-    for (size_t i = 0; i < 3; i++) {
-        measure(variants[i].variant, variants[i].name, 12,
-                5000); /* like invoices: few users, about 800 distinct items */
-        measure(variants[i].variant, variants[i].name, 512,
-                5000); /* every event has its own user */
-        measure(variants[i].variant, variants[i].name, 512, 200000);
+    static const enum variant variants[] = {VARIANT_ID,    VARIANT_ID_CONTENT, VARIANT_ID_SID,
+                                            VARIANT_SMILE, VARIANT_SAVIOR,     VARIANT_FULL};
+    for (size_t i = 0; i < sizeof variants / sizeof *variants; i++) {
+        measure(variants[i], 12, 5000);  /* like invoices: few users, about 800 distinct items */
+        measure(variants[i], 512, 5000); /* every event has its own user */
+        measure(variants[i], 512, 200000);
     }
     return 0;
 }

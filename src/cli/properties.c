@@ -2,17 +2,18 @@
 #include "transport/recording.h"
 #include <stddef.h>
 
-static const char *const variant_names[] = {"id", "id+content", "id+sid", NULL};
+static const char *const gate_names[] = {"half", "learned", NULL};
+static const char *const switch_names[] = {"off", "on", NULL};
 static const char *const encoder_names[] = {"pca", NULL};
 static const char *const codebook_names[] = {"frozen", "continual", NULL};
 static const char *const policy_names[] = {"apply", "set-aside", NULL};
 static const char *const compression_names[] = {"none", "deflate", NULL};
-_Static_assert(VARIANT_ID == 0 && VARIANT_ID_CONTENT == 1 && VARIANT_ID_SID == 2, "variant_names");
+_Static_assert(GATE_HALF == 0 && GATE_LEARNED == 1, "gate_names");
 _Static_assert(ENCODER_PCA == 0, "encoder_names");
 _Static_assert(PARKING_APPLY == 0 && PARKING_SET_ASIDE == 1, "policy_names");
 _Static_assert(COMPRESSION_NONE == 0 && COMPRESSION_DEFLATE == 1, "compression_names");
 _Static_assert(sizeof(enum variant) == 4 && sizeof(enum encoder) == 4 &&
-                   sizeof(enum parking_policy) == 4,
+                   sizeof(enum gate_kind) == 4 && sizeof(enum parking_policy) == 4,
                "PROPERTY_NAME writes 4 bytes");
 
 #define YEAR_MS 31536000000.0
@@ -91,35 +92,58 @@ const struct property properties[] = {
            "A listing whose semantic ID another item has tries so many other last codes, the "
            "nearest first. 0: items may share one."),
 
-    NAME("model.variant", variant, variant_names, "id+sid",
-         "What the ranker knows of an item beside its own row: nothing (id), its content vector "
-         "(id+content) or its semantic ID (id+sid)."),
+    NAME("model.variant", ranker.variant, ranker_variant_names, "id+sid",
+         "What the ranker knows of an item: its own row (id), its content vector (content), both, "
+         "its row and its semantic ID (id+sid), the two fused (smile), row and content with a "
+         "residual by semantic ID (savior), or everything (full)."),
     NAME("model.encoder", encoder, encoder_names, "pca",
          "How a listing's vectors become the vector that is quantised: principal components of the "
          "first listings (pca)."),
-    NUMBER("model.width", PROPERTY_U32, width, 4, 512, "32", "", "Width of embeddings."),
-    NUMBER("model.history", PROPERTY_U32, history, 1, 500, "30", "items",
+    NUMBER("model.width", PROPERTY_U32, ranker.width, 4, 512, "32", "", "Width of embeddings."),
+    NUMBER("model.history", PROPERTY_U32, ranker.history, 1, 500, "30", "items",
            "A user's last clicked items that the ranker attends to."),
-    NUMBER("model.batch", PROPERTY_U32, batch, 1, 8192, "512", "events",
+    NUMBER("model.batch", PROPERTY_U32, ranker.batch, 1, 8192, "512", "events",
            "Events of a mini-batch: scored with the state at its start, then learned from. Smaller "
            "ones learn sooner and cost more."),
-    LIST("model.hidden", hidden, 2, 1, 1024, "[64, 32]", "",
+    LIST("model.hidden", ranker.hidden, 2, 1, 1024, "[64, 32]", "",
          "Widths of the network's two hidden layers."),
-    NUMBER("model.prefix_rows", PROPERTY_U32, prefix_rows, 1, 16777216, "16384", "rows",
+    NUMBER("model.prefix_rows", PROPERTY_U32, ranker.prefix_rows, 1, 16777216, "16384", "rows",
            "Rows of the table keyed by the first three codes together; more combinations than rows "
            "share rows."),
-    NUMBER("model.rate_rows", PROPERTY_F32, rate_rows, 1e-6, 10, "0.1", "",
+    NUMBER("model.rate_rows", PROPERTY_F32, ranker.rate_rows, 1e-6, 10, "0.1", "",
            "Learning rate of table rows (row-wise Adagrad on a batch's sum)."),
-    NUMBER("model.rate_dense", PROPERTY_F32, rate_dense, 1e-6, 10, "0.05", "",
+    NUMBER("model.rate_dense", PROPERTY_F32, ranker.rate_dense, 1e-6, 10, "0.05", "",
            "Learning rate of dense tensors (Adagrad on a batch's mean)."),
-    NUMBER("model.accumulator_rows", PROPERTY_F32, accumulator_rows, 1e-12, 1000, "0.01", "",
+    NUMBER("model.accumulator_rows", PROPERTY_F32, ranker.accumulator_rows, 1e-12, 1000, "0.01", "",
            "First Adagrad accumulator of rows: larger is slower at first."),
-    NUMBER("model.accumulator_dense", PROPERTY_F32, accumulator_dense, 1e-12, 1000, "1e-05", "",
-           "First Adagrad accumulator of dense tensors."),
-    NUMBER("model.init_rows", PROPERTY_F32, init_rows, 0, 10, "0.05", "",
+    NUMBER("model.accumulator_dense", PROPERTY_F32, ranker.accumulator_dense, 1e-12, 1000, "1e-05",
+           "", "First Adagrad accumulator of dense tensors."),
+    NUMBER("model.init_rows", PROPERTY_F32, ranker.init_rows, 0, 10, "0.05", "",
            "Standard deviation of a code row's first values. An item's own row starts at 0."),
-    NUMBER("model.sharpness", PROPERTY_F32, sharpness, 0.01, 100, "4", "",
+    NUMBER("model.sharpness", PROPERTY_F32, ranker.sharpness, 0.01, 100, "4", "",
            "First sharpness of the attention over a user's history; learned from there."),
+    NAME("model.gate", ranker.gate, gate_names, "learned",
+         "Of smile and full: how much of an item's vector is its own row rather than its codes' "
+         "rows, learned from its counts and age (learned) or always one half (half)."),
+    NUMBER("model.gate_hidden", PROPERTY_U32, ranker.gate_hidden, 1, 1024, "16", "",
+           "Width of the gate's hidden layer."),
+    NUMBER("model.kl_weight", PROPERTY_F32, ranker.kl_weight, 0, 100, "0.01", "",
+           "Of smile and full: the loss that pulls a warm item's codes towards its row and a cold "
+           "item's row towards its codes. 0: none."),
+    NAME("model.opq", ranker.opq, switch_names, "on",
+         "Of smile and full: the two codes of the last residual are part of an item's vector, "
+         "and the contrast works on them."),
+    NUMBER("model.opq_share", PROPERTY_F32, ranker.opq_share, 0, 100, "0.5", "",
+           "Their weight in it."),
+    NUMBER("model.contrast_weight", PROPERTY_F32, ranker.contrast_weight, 0, 100, "0.05", "",
+           "Of smile and full: the loss that keeps items apart that share a prefix, and together "
+           "that are near in the last residual. 0: none."),
+    NAME("model.mba", ranker.mba, switch_names, "on",
+         "Of savior and full: the residual on the content vector, from rows of its semantic ID "
+         "that start at 0."),
+    NAME("model.cross", ranker.cross, switch_names, "on",
+         "Of savior and full: attention from content to behaviour and back, beside that within "
+         "each."),
 
     NUMBER("epoch.batches", PROPERTY_U32, stage.epoch_batches, 1, 1024, "16", "batches",
            "A click epoch (one transaction) closes at so many mini-batches ..."),

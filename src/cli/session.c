@@ -182,20 +182,7 @@ struct model_config session_model_config(const struct session *s) {
     const struct settings *c = &s->settings;
     struct model_config m = {
         .tokenizer = {.content_dims = c->content_dims, .z_dims = c->z_dims, .seed = c->seed},
-        .ranker = {.variant = c->variant,
-                   .width = c->width,
-                   .history = c->history,
-                   .batch = c->batch,
-                   .z_dims = c->z_dims,
-                   .prefix_rows = c->prefix_rows,
-                   .hidden = {c->hidden[0], c->hidden[1]},
-                   .rate_rows = c->rate_rows,
-                   .rate_dense = c->rate_dense,
-                   .accumulator_rows = c->accumulator_rows,
-                   .accumulator_dense = c->accumulator_dense,
-                   .init_rows = c->init_rows,
-                   .sharpness = c->sharpness,
-                   .seed = c->seed},
+        .ranker = c->ranker,
         .updates = c->updates,
         .train_listings = c->train_listings,
         .items_max = c->items_max,
@@ -206,6 +193,8 @@ struct model_config session_model_config(const struct session *s) {
         .seed = c->seed};
     memcpy(m.tokenizer.books, c->books, sizeof c->books);
     memcpy(m.ranker.books, c->books, sizeof c->books);
+    m.ranker.z_dims = c->z_dims;
+    m.ranker.seed = c->seed;
     return m;
 }
 

@@ -16,10 +16,8 @@ struct settings {
     uint32_t
         train_listings; /* at most; a recording with few listings at its start trains on fewer */
     struct update_config updates; /* tokenizer.*: codebooks that follow the stream */
-    enum variant variant;         /* model.variant=id | id+content | id+sid */
+    struct ranker_config ranker;  /* model.*; z_dims, books and seed are those above */
     enum encoder encoder;         /* model.encoder=pca */
-    uint32_t width, history, batch, hidden[2], prefix_rows;
-    float rate_rows, rate_dense, accumulator_rows, accumulator_dense, init_rows, sharpness;
     struct stage_config
         stage;           /* epoch.*, labels.*, parking.*; its texts are filled in by the command */
     double warmup_share; /* evaluation.warmup_share: of the recording's interactions */

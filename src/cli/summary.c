@@ -8,11 +8,6 @@
 #include <string.h>
 #include <sys/resource.h>
 
-static const char *variant_name(enum variant variant) {
-    static const char *const names[] = {"id", "id+content", "id+sid"};
-    return names[variant];
-}
-
 /* getrusage()'s maximum begins with that of whoever started the program; VmHWM is this program's own. */
 static uint64_t peak_rss_bytes(void) {
     struct rusage usage;
@@ -40,7 +35,7 @@ void summary_collect(const struct session *session, double seconds, uint64_t eve
     out->run_events = out->totals.events - events_before;
     out->peak_rss_bytes = peak_rss_bytes();
     out->synthetic = session->info.synthetic;
-    out->variant = variant_name(session->settings.variant);
+    out->variant = ranker_variant_names[session->settings.ranker.variant];
     out->blas_core = blas_core_running();
 }
 
@@ -89,9 +84,11 @@ static void counts_json(const struct summary *s, json_t *out) {
 }
 
 static void evaluation_json(const struct evaluation *e, json_t *out) {
-    json_t *by_exposures = json_object(), *utilisation = json_array();
-    for (int k = 0; k < EXPOSURE_BUCKETS; k++)
+    json_t *by_exposures = json_object(), *gate = json_object(), *utilisation = json_array();
+    for (int k = 0; k < EXPOSURE_BUCKETS; k++) {
         json_object_set_new(by_exposures, exposure_bucket_names[k], number(e->auc_by_exposures[k]));
+        json_object_set_new(gate, exposure_bucket_names[k], number(e->gate_by_exposures[k]));
+    }
     for (int l = 0; l < SID_CODES; l++)
         json_array_append_new(utilisation, number(e->utilisation[l]));
     json_object_set_new(out, "items", count_of(e->items));
@@ -99,6 +96,7 @@ static void evaluation_json(const struct evaluation *e, json_t *out) {
     json_object_set_new(out, "auc", number(e->auc));
     json_object_set_new(out, "auc_cold", number(e->auc_cold));
     json_object_set_new(out, "auc_by_exposures", by_exposures);
+    json_object_set_new(out, "gate_by_exposures", gate);
     json_object_set_new(out, "gauc", number(e->gauc));
     json_object_set_new(out, "ne", number(e->ne));
     json_object_set_new(out, "calibration", number(e->calibration));

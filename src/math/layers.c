@@ -1,5 +1,6 @@
 #include "math/layers.h"
 
+#include "math/lanes.h"
 #include "math/matmul.h"
 #include "math/simd.h"
 #include "math/vector.h"
@@ -25,57 +26,78 @@ void normalise_backward(size_t n, size_t d, const float *unit, const float *inve
     }
 }
 
-/* weights = exp(sharpness * scores - max), not yet divided by its sum. */
-static void softmax_exponentials(const struct attention *a, size_t stride) {
-    for (size_t i = 0; i < a->queries; i++) {
-        const float *scores = a->scores + i * stride;
-        float *weights = a->weights + i * stride;
-        float largest = a->sharpness * scores[0];
+/* weights = sharpness * scores less the row's largest; beyond h the scores are 0, and do not count. */
+static SIMD_CLONES void softmax_exponents(size_t n, size_t h, size_t stride, float sharpness,
+                                          const float *restrict scores, float *restrict weights) {
+    for (size_t i = 0; i < n; i++) {
+        const float *from = scores + i * stride;
+        float *to = weights + i * stride, largest = sharpness * from[0];
         for (size_t j = 0; j < stride; j++)
-            weights[j] = a->sharpness * scores[j];
-        for (size_t j = 1; j < a->items; j++)
-            largest = weights[j] > largest ? weights[j] : largest;
+            to[j] = sharpness * from[j];
+        for (size_t j = 1; j < h; j++)
+            largest = to[j] > largest ? to[j] : largest;
         for (size_t j = 0; j < stride; j++)
-            weights[j] -= largest;
+            to[j] -= largest;
     }
-    vector_exp(a->queries * stride, a->weights, a->weights);
 }
 
-void attention_forward(const struct attention *a, float *out, size_t ldout) {
+/* Each row divided by its sum: 16 running sums, then pairwise. */
+static SIMD_CLONES void softmax_divide(size_t n, size_t h, size_t stride, float *weights) {
+    for (size_t i = 0; i < n; i++) {
+        float *row = weights + i * stride, sum[LANES];
+        lanes even = {0}, odd = {0};
+        for (size_t j = h; j < stride; j++)
+            row[j] = 0.0f;
+        for (size_t j = 0; j < stride; j += 2 * LANES) {
+            even += LANES_LOAD(row + j);
+            odd += LANES_LOAD(row + j + LANES);
+        }
+        LANES_STORE(sum, even + odd);
+        float scale = 1.0f / (((sum[0] + sum[4]) + (sum[1] + sum[5])) +
+                              ((sum[2] + sum[6]) + (sum[3] + sum[7])));
+        for (size_t j = 0; j < stride; j++)
+            row[j] *= scale;
+    }
+}
+
+/* Keys or values the other way round; zero beyond h. */
+static void turn(const struct attention *a, const float *rows) {
+    size_t stride = attention_stride(a->items);
+    if (a->items < stride)
+        memset(a->scratch, 0, a->width * stride * sizeof *a->scratch);
+    transpose(a->items, a->width, rows, a->width, a->scratch, stride);
+}
+
+void attention_forward(const struct attention *a, float *const out[], size_t ldout) {
     size_t n = a->queries, h = a->items, d = a->width, stride = attention_stride(h);
     if (h == 0) {
-        for (size_t i = 0; i < n; i++)
-            memset(out + i * ldout, 0, d * sizeof *out);
+        for (size_t k = 0; k < a->values; k++)
+            for (size_t i = 0; i < n; i++)
+                memset(out[k] + i * ldout, 0, d * sizeof *out[k]);
         return;
     }
-    if (h < stride)
-        memset(a->scratch, 0, d * stride * sizeof *a->scratch);
-    transpose(h, d, a->key, d, a->scratch, stride);
+    turn(a, a->key);
     matmul(n, stride, d, a->query, d, a->scratch, stride, a->scores, stride);
-    softmax_exponentials(a, stride);
-    for (size_t i = 0; i < n; i++) {
-        float *weights = a->weights + i * stride, sum = 0.0f;
-        for (size_t j = 0; j < h; j++)
-            sum += weights[j];
-        float scale = 1.0f / sum;
-        for (size_t j = 0; j < stride; j++)
-            weights[j] = j < h ? weights[j] * scale : 0.0f;
-    }
-    matmul(n, d, h, a->weights, stride, a->value, d, out, ldout);
+    softmax_exponents(n, h, stride, a->sharpness, a->scores, a->weights);
+    vector_exp(n * stride, a->weights, a->weights);
+    softmax_divide(n, h, stride, a->weights);
+    for (size_t k = 0; k < a->values; k++)
+        matmul(n, d, h, a->weights, stride, a->value[k], d, out[k], ldout);
 }
 
-void attention_backward(const struct attention *a, const float *dout,
+void attention_backward(const struct attention *a, const float *const dout[], size_t lddout,
                         const struct attention_gradients *g) {
     size_t n = a->queries, h = a->items, d = a->width, stride = attention_stride(h);
     if (h == 0) {
         memset(g->query, 0, n * d * sizeof *g->query);
         return;
     }
-    if (h < stride)
-        memset(a->scratch, 0, d * stride * sizeof *a->scratch);
-    transpose(h, d, a->value, d, a->scratch, stride);
-    matmul(n, stride, d, dout, d, a->scratch, stride, g->scores,
-           stride); /* gradients of the weights */
+    memset(g->scores, 0, n * stride * sizeof *g->scores); /* first: gradients of the weights */
+    for (size_t k = 0; k < a->values; k++) {
+        turn(a, a->value[k]);
+        matmul_add(n, stride, d, dout[k], lddout, a->scratch, stride, g->scores, stride);
+        matmul_transposed_add(h, d, n, a->weights, stride, dout[k], lddout, g->value[k], d);
+    }
     for (size_t i = 0; i < n; i++) {
         const float *weights = a->weights + i * stride;
         float *dscores = g->scores + i * stride;
@@ -88,7 +110,6 @@ void attention_backward(const struct attention *a, const float *dout,
     }
     matmul(n, d, h, g->scores, stride, a->key, d, g->query, d);
     matmul_transposed_add(h, d, n, g->scores, stride, a->query, d, g->key, d);
-    matmul_transposed_add(h, d, n, a->weights, stride, dout, d, g->value, d);
 }
 
 void fuse_forward(size_t n, size_t d, const float *rows, const float *block, float *out) {
@@ -102,12 +123,12 @@ void fuse_backward(size_t n, size_t d, const float *rows, const float *block, co
     matmul_transposed_add(d, d, n, rows, d, dout, d, dblock, d);
 }
 
-static SIMD_CLONES void relu(size_t count, float *x) {
+SIMD_CLONES void relu_forward(size_t count, float *x) {
     for (size_t i = 0; i < count; i++)
         x[i] = x[i] > 0.0f ? x[i] : 0.0f;
 }
 
-static SIMD_CLONES void relu_backward(size_t count, const float *x, float *dx) {
+SIMD_CLONES void relu_backward(size_t count, const float *x, float *dx) {
     for (size_t i = 0; i < count; i++)
         dx[i] = x[i] > 0.0f ? dx[i] : 0.0f;
 }
@@ -118,7 +139,7 @@ static void dense_forward(size_t n, size_t inputs, size_t ldx, size_t outputs, c
     for (size_t i = 0; i < n; i++)
         memcpy(out + i * outputs, b, outputs * sizeof *out);
     matmul_add(n, outputs, inputs, x, ldx, w, outputs, out, outputs);
-    relu(n * outputs, out);
+    relu_forward(n * outputs, out);
 }
 
 static void add_rows(size_t n, size_t width, const float *rows, float *sum) {

@@ -15,34 +15,37 @@ void normalise_forward(size_t n, size_t d, float epsilon, const float *x, float 
 void normalise_backward(size_t n, size_t d, const float *unit, const float *inverse,
                         const float *dunit, float *dx);
 
-/* Target attention of n queries over the h items of one history (DIN's role in SaviorRec 2.4):
- *   scores = query key',  weights = softmax(sharpness * scores),  out = weights value
+/* Target attention of n queries over the h items of one history (DIN's role; the four of SaviorRec 2.4
+ * are two spaces of queries and keys, each with two kinds of values):
+ *   scores = query key',  weights = softmax(sharpness * scores),  out_k = weights value_k
  * h == 0 gives out = 0. Rows of scores and weights have attention_stride(h) elements; those beyond
  * h are zero. */
+#define ATTENTION_VALUES_MAX 2
 struct attention {
     size_t queries, items, width; /* n, h, d */
+    size_t values;                /* 1 .. ATTENTION_VALUES_MAX */
     float sharpness;
-    const float *query; /* [n, d] */
-    const float *key;   /* [h, d] */
-    const float *value; /* [h, d] */
-    float *scores;      /* [n, stride], kept for backward */
-    float *weights;     /* [n, stride], kept for backward */
-    float *scratch;     /* [d, stride]: key' or value' */
+    const float *query;                       /* [n, d] */
+    const float *key;                         /* [h, d] */
+    const float *value[ATTENTION_VALUES_MAX]; /* [h, d] */
+    float *scores;                            /* [n, stride], kept for backward */
+    float *weights;                           /* [n, stride], kept for backward */
+    float *scratch;                           /* [d, stride]: key' or value' */
 };
 struct attention_gradients {
-    float *query;     /* [n, d], set */
-    float *key;       /* [h, d], added to */
-    float *value;     /* [h, d], added to */
-    float *sharpness; /* [1], added to */
-    float *scores;    /* [n, stride], scratch */
+    float *query;                       /* [n, d], set */
+    float *key;                         /* [h, d], added to */
+    float *value[ATTENTION_VALUES_MAX]; /* [h, d], added to */
+    float *sharpness;                   /* [1], added to */
+    float *scores;                      /* [n, stride], scratch */
 };
 static inline size_t attention_stride(size_t items) {
     return (items + 15) / 16 * 16;
 }
-/* out: n rows of d elements, ldout apart. */
-void attention_forward(const struct attention *attention, float *out, size_t ldout);
-/* dout [n, d] */
-void attention_backward(const struct attention *attention, const float *dout,
+/* out[k]: n rows of d elements, ldout apart. */
+void attention_forward(const struct attention *attention, float *const out[], size_t ldout);
+/* dout[k]: rows as above */
+void attention_backward(const struct attention *attention, const float *const dout[], size_t lddout,
                         const struct attention_gradients *gradients);
 
 /* One level of Fuse. concat(e_1, e_2, e_3) F is the sum over levels of e_l F_l, where F_l [d, d] is
@@ -53,6 +56,10 @@ void fuse_forward(size_t n, size_t d, const float *rows, const float *block, flo
 /* drows [n, d] is set, dblock [d, d] is added to; scratch [d, d]. */
 void fuse_backward(size_t n, size_t d, const float *rows, const float *block, const float *dout,
                    float *scratch, float *drows, float *dblock);
+
+/* x [count] = max(x, 0), and back: dx is 0 where x is. */
+void relu_forward(size_t count, float *x);
+void relu_backward(size_t count, const float *x, float *dx);
 
 /* logit = relu(relu(x w1 + b1) w2 + b2) w3 + b3 */
 struct dnn {

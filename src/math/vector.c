@@ -53,6 +53,23 @@ SIMD_CLONES void vector_exp(size_t n, const float *x, float *out) {
         out[i] = exp_kernel(x[i]);
 }
 
+/* Near 0 the odd polynomial of Cephes' tanhf, otherwise 1 - 2 / (e^2|x| + 1) with x's sign. */
+static inline float tanh_kernel(float x) {
+    float size = x < 0.0f ? -x : x, square = x * x;
+    float p = -5.70498872745e-3f;
+    p = p * square + 2.06390887954e-2f;
+    p = p * square - 5.37397155531e-2f;
+    p = p * square + 1.33314422036e-1f;
+    p = p * square - 3.33332819422e-1f;
+    float near = p * square * x + x, far = 1.0f - 2.0f / (exp_kernel(size + size) + 1.0f);
+    return size < 0.625f ? near : x < 0.0f ? -far : far;
+}
+
+SIMD_CLONES void vector_tanh(size_t n, const float *x, float *out) {
+    for (size_t i = 0; i < n; i++)
+        out[i] = tanh_kernel(x[i]);
+}
+
 /* x = 2^k m, m in [sqrt(1/2), sqrt(2)): polynomial of Cephes' logf in m - 1. */
 float log_f32(float x) {
     if (!(x > 0.0f))

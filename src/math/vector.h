@@ -16,6 +16,8 @@ float log1p_f32(float x);
 
 /* out [n] = exp(x [n]), element by element the bits of exp_f32. out may be x. */
 void vector_exp(size_t n, const float *x, float *out);
+/* out [n] = tanh(x [n]): within 3 units in the last place; tanh(0) = 0, NaN stays. out may be x. */
+void vector_tanh(size_t n, const float *x, float *out);
 /* Sum of a[i] b[i]: 16 running sums, added pairwise at the end, then what is left over. */
 float vector_dot(size_t n, const float *a, const float *b);
 /* y [n] += scale * x [n] */

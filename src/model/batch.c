@@ -16,8 +16,12 @@ void batch_create(struct model *m, struct arena *arena) {
         .history = arena_must(arena, (size_t)events * history * sizeof(uint32_t)),
         .history_length = arena_must(arena, events * sizeof(uint32_t)),
         .features = arena_must(arena, (size_t)events * FEATURES * sizeof(float)),
+        .item_features = arena_must(arena, occurrences * GATE_FEATURES * sizeof(float)),
+        .contrast_item = arena_must(arena, CONTRAST_ITEMS_MAX * sizeof(uint32_t)),
+        .positive = arena_must(arena, (size_t)CONTRAST_ITEMS_MAX * CONTRAST_ITEMS_MAX),
         .labels = arena_must(arena, events * sizeof(float)),
     };
+    m->contrast_codes = arena_must(arena, CONTRAST_ITEMS_MAX * sizeof *m->contrast_codes);
     m->logits = arena_must(arena, events * sizeof(float));
     m->exposures = arena_must(arena, events * sizeof(uint64_t));
     m->item_stamps.stamp = arena_must(arena, (size_t)m->config.items_max * sizeof(uint32_t));
@@ -60,21 +64,46 @@ static float hours_since(int64_t now_ms, int64_t then_ms) {
     return then_ms < 0 || now_ms <= then_ms ? 0.0f : (float)(now_ms - then_ms) / MS_PER_HOUR;
 }
 
+/* Counts and age of an item: what the gate reads, and the first features of an event. */
+static void fill_item_features(const struct item_row *item, int64_t now_ms,
+                               float f[GATE_FEATURES]) {
+    float exposures = (float)item->exposures, clicks = (float)item->clicks;
+    f[0] = log1p_f32(exposures) / 5.0f;
+    f[1] = log1p_f32(clicks) / 5.0f;
+    f[2] = log_f32((clicks + 1.0f) / (exposures + 5.0f)) / 2.0f;
+    f[3] = log1p_f32(hours_since(now_ms, item->first_exposed_ms)) / 5.0f;
+}
+
 static void fill_features(const struct model *m, const struct sample *sample, uint32_t event,
                           float *f) {
-    const struct item_row *item = item_at(m, sample->item_row);
     const struct batch *b = &m->batch;
     const uint32_t *history = b->history + (size_t)b->user[event] * m->config.ranker.history;
     uint32_t times = 0;
     for (uint32_t h = 0; h < b->history_length[b->user[event]]; h++)
         times += history[h] == b->candidate[event];
-    float exposures = (float)item->exposures, clicks = (float)item->clicks;
-    f[0] = log1p_f32(exposures) / 5.0f;
-    f[1] = log1p_f32(clicks) / 5.0f;
-    f[2] = log_f32((clicks + 1.0f) / (exposures + 5.0f)) / 2.0f;
-    f[3] = log1p_f32(hours_since(sample->time_ms, item->first_exposed_ms)) / 5.0f;
+    fill_item_features(item_at(m, sample->item_row), sample->time_ms, f);
     f[4] = log1p_f32((float)user_at(m, sample->user_row)->clicks) / 5.0f;
     f[5] = log1p_f32((float)times);
+}
+
+/* The first distinct candidates that have a SID of this generation, and which of them are near each other. */
+static void find_positives(struct model *m) {
+    struct batch *b = &m->batch;
+    b->contrast_items = 0;
+    m->stamp++;
+    for (uint32_t e = 0; e < b->events && b->contrast_items < CONTRAST_ITEMS_MAX; e++) {
+        uint32_t row = b->item_row[b->candidate[e]], index = b->contrast_items;
+        if (!table_live(m->sid, row))
+            continue;
+        const struct sid_row *sid = table_value(m->sid, row);
+        if (sid->generation != m->loaded_generation ||
+            !stamp_row(&m->item_stamps, m->stamp, row, &b->contrast_items, &index))
+            continue;
+        b->contrast_item[index] = b->candidate[e];
+        memcpy(m->contrast_codes[index], sid->codes, sizeof sid->codes);
+    }
+    neighbours_among(m->neighbours, (const uint16_t(*)[SID_CODES])m->contrast_codes,
+                     b->contrast_items, b->positive);
 }
 
 void batch_build(struct model *model, const struct sample *samples, uint32_t count) {
@@ -91,6 +120,11 @@ void batch_build(struct model *model, const struct sample *samples, uint32_t cou
         model->exposures[e] = item_at(model, samples[e].item_row)->exposures;
         fill_features(model, &samples[e], e, b->features + (size_t)e * FEATURES);
     }
+    for (uint32_t u = 0; model->parts.gate && u < b->items; u++)
+        fill_item_features(item_at(model, b->item_row[u]), samples[0].time_ms,
+                           b->item_features + (size_t)u * GATE_FEATURES);
+    if (model->parts.contrast)
+        find_positives(model);
 }
 
 static void push_history(struct model *m, uint32_t user_row, struct item_handle handle) {

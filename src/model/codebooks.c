@@ -87,6 +87,7 @@ enum status codebooks_load(struct model *model, struct error *err) {
         tokenizer_refresh(model->tokenizer);
     }
     mark_loaded(model);
+    model_refresh_neighbours(model);
     return OK;
 }
 
@@ -96,6 +97,7 @@ enum status codebooks_publish(struct model *model, struct error *err) {
     for (int i = 0; i < count; i++)
         TRY(publish_level(model, &views[i], model_generation(model), err));
     mark_loaded(model);
+    model_refresh_neighbours(model);
     return OK;
 }
 

@@ -70,6 +70,7 @@ static double loss_of(float logit, float label, float *probability) {
 enum status evaluation_count(struct model *model, const struct sample *samples, uint32_t count,
                              struct error *err) {
     struct model_row *state = model_edit_state(model);
+    const float *gate = ranker_gate(model->ranker);
     for (uint32_t e = 0; e < count; e++) {
         float logit = model->logits[e], probability;
         if (!isfinite(logit))
@@ -88,7 +89,10 @@ enum status evaluation_count(struct model *model, const struct sample *samples, 
         state->positives += positive;
         state->loss_sum += loss;
         state->probability_sum += (double)probability;
-        TRY(count_bin(model, exposure_bucket(model->exposures[e]), probability, positive, err));
+        uint32_t bucket = exposure_bucket(model->exposures[e]);
+        if (gate != NULL)
+            state->gate_sum[bucket] += (double)gate[model->batch.candidate[e]];
+        TRY(count_bin(model, bucket, probability, positive, err));
         count_user(model, samples[e].user_row, logit, positive);
     }
     return OK;
@@ -233,6 +237,10 @@ void model_evaluate(struct model *model, struct evaluation *out) {
     out->quantisation_error = evaluate_quantisation(model);
     out->codebook_version = state->codebook_version;
     out->codebook_resets = state->resets;
+    for (int k = 0; k < EXPOSURE_BUCKETS; k++)
+        out->gate_by_exposures[k] = model->parts.gate && out->events_by_exposures[k] > 0
+                                        ? state->gate_sum[k] / (double)out->events_by_exposures[k]
+                                        : (double)NAN;
     out->gauc = evaluate_gauc(model);
     out->labelled = state->labelled;
     out->items = table_rows(model->items);

@@ -50,6 +50,9 @@ enum status model_create(struct model **out, const struct model_config *config, 
     TRY(tokenizer_create(&m->tokenizer, &config->tokenizer, 1, arena, err));
     struct item_tables items = {m->items, m->embedding, m->optimiser, m->z, m->sid};
     TRY(ranker_create(&m->ranker, &config->ranker, &items, set, arena, err));
+    m->parts = ranker_parts(&config->ranker);
+    if (m->parts.contrast)
+        TRY(neighbours_create(&m->neighbours, config->tokenizer.books + RQ_LEVELS, arena, err));
     batch_create(m, arena);
     TRY(codebook_updates_create(m, arena, err));
     /* training sees the content of the waiting listings several times over: vectors, z, residuals, assignments */
@@ -77,14 +80,26 @@ enum status model_start(struct model *model, struct error *err) {
     return ranker_start(model->ranker, err);
 }
 
+void model_refresh_neighbours(struct model *m) {
+    const struct codebooks *books = tokenizer_codebooks(m->tokenizer);
+    if (m->neighbours == NULL || model_codebook_version(m) == 0)
+        return;
+    neighbours_start(m->neighbours, (const float *const[]){books->opq[0], books->opq[1]},
+                     m->config.tokenizer.z_dims / 2);
+    for (uint32_t row = 0; row < table_end(m->sid); row++)
+        if (table_live(m->sid, row))
+            sid_count(m, row, 1);
+}
+
 enum status model_refresh(struct model *model, struct error *err) {
     codebook_updates_forget(model);
     if (!table_live(model->state, 0))
         return OK;
-    if (model->loaded_version == model_codebook_version(model) &&
-        model->loaded_generation == model_generation(model))
-        return OK;
-    return codebooks_load(model, err);
+    if (model->loaded_version != model_codebook_version(model) ||
+        model->loaded_generation != model_generation(model))
+        TRY(codebooks_load(model, err));
+    model_refresh_neighbours(model);
+    return OK;
 }
 
 uint32_t model_find_item(const struct model *model, struct bytes item_id) {

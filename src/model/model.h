@@ -7,6 +7,8 @@
 #include "model/table.h"
 #include "model/tokenizer.h"
 
+#define EXPOSURE_BUCKETS 6 /* of an item, before the event */
+
 /* Codebooks that follow the stream (model/codebook_updates.c). */
 struct update_config {
     uint32_t on;                        /* 0: the first codebooks stay as they are */
@@ -119,7 +121,6 @@ uint32_t model_codebook_version(const struct model *model);
 uint32_t model_generation(const struct model *model);
 
 /* What the evaluation rows say. NaN where a bucket has one class only. */
-#define EXPOSURE_BUCKETS 6
 extern const char
     *const exposure_bucket_names[EXPOSURE_BUCKETS]; /* "0" "1-4" "5-19" "20-99" "100-499" "500+" */
 struct evaluation {
@@ -127,6 +128,8 @@ struct evaluation {
     double auc, auc_cold; /* cold: fewer than 100 exposures before the event */
     double auc_by_exposures[EXPOSURE_BUCKETS];
     uint64_t events_by_exposures[EXPOSURE_BUCKETS];
+    double
+        gate_by_exposures[EXPOSURE_BUCKETS]; /* mean T of the events' items; NaN without a gate */
     double gauc, ne, calibration;
     double sid_unique;
     double sid_churn_per_day; /* outside the release of generations */

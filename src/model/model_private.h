@@ -3,6 +3,7 @@
 #define MODEL_MODEL_PRIVATE_H
 
 #include "model/model.h"
+#include "model/neighbours.h"
 
 /* Key of a row of `codebooks`: generation << 40 | level << 32 | code. Each row is f32 [Dz]. */
 enum codebook_level {
@@ -35,7 +36,8 @@ struct model_row {
     uint64_t resets;               /* codes that were reset, ever */
     uint64_t sid_changes_released; /* of sid_changes: by a new generation */
     uint32_t sweep_position;
-    uint32_t version_epochs; /* click epochs since the codebook_version advanced */
+    uint32_t version_epochs;           /* click epochs since the codebook_version advanced */
+    double gate_sum[EXPOSURE_BUCKETS]; /* of the evaluated events' gates T */
 };
 
 #define SCORE_BINS (1u << 16) /* of the probability, per exposure bucket */
@@ -76,10 +78,13 @@ struct model {
     struct codebook_updates updates;
     struct tokenizer *tokenizer;
     struct ranker *ranker;
-    struct arena scratch; /* training only */
+    struct ranker_parts parts;
+    struct neighbours *neighbours; /* NULL: the variant has no contrast */
+    struct arena scratch;          /* training only */
     struct batch batch;
-    float *logits;       /* [B] */
-    uint64_t *exposures; /* [B] of each sample's item at the batch's start */
+    uint16_t (*contrast_codes)[SID_CODES]; /* [CONTRAST_ITEMS_MAX] */
+    float *logits;                         /* [B] */
+    uint64_t *exposures;                   /* [B] of each sample's item at the batch's start */
     struct stamps item_stamps, user_stamps;
     uint32_t stamp;
     uint32_t loaded_version; /* of the codebooks in `tokenizer` */
@@ -135,6 +140,16 @@ enum status codebook_updates_start(struct model *model,
 void codebook_updates_note(struct model *model, uint32_t item_row); /* an item was shown */
 void codebook_updates_forget(struct model *model); /* what was noted, after a roll-back */
 enum status codebook_updates_end_epoch(struct model *model, uint64_t epoch, struct error *err);
+
+/* The item's SID enters (+1) or leaves (-1) what is derived from SIDs: around every change of a row of `sid`. Those of another
+ * generation are in a space of their own and take no part. */
+static inline void sid_count(struct model *m, uint32_t row, int change) {
+    const struct sid_row *sid = table_value(m->sid, row);
+    if (m->neighbours != NULL && sid->generation == m->loaded_generation)
+        neighbours_count(m->neighbours, sid->codes, change);
+}
+/* The neighbours as the rows of `sid` have them; after rows or codebooks were loaded. */
+void model_refresh_neighbours(struct model *model);
 
 /* batch.c */
 void batch_create(struct model *model, struct arena *arena);

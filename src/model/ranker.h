@@ -1,14 +1,27 @@
 /* The ranker: which of the items shown will this user click? Scores a mini-batch with the parameters as they stand,
- * then learns from it once (prequential, SMILE 1.6 / SaviorRec 2.3-2.4; variants as in DESIGN section 3).
+ * then learns from it once (prequential). SMILE (1.3-1.6) and SaviorRec (2.3-2.4) as in DESIGN section 3:
  *
  *   per distinct item   I_id = id row [d];  I_RQ = Fuse(E1[c1], E2[c1,c2], E3[c1,c2,c3]);  I_OPQ = O1[o1] + O2[o2]
- *   views               b = I_id  (behaviour)
- *                       m = I_RQ + I_OPQ  (`id+sid`: codes as plain features)   or   m = z Wz  (`id+content`)
- *   per event, per view target attention over the user's recent items (queries and keys x / sqrt(|x|^2 + 0.1), softmax of
- *                       sharpness * q.k, learned sharpness), giving a [d];  DNN input [feat | b, a_b, b*a_b | m, a_m, m*a_m]
- *   logit               DNN(relu, relu, linear) + item bias;  loss BCE
+ *     gate              T = sigmoid(DNN(counts and age)) of the item; 1 for an item without a SID
+ *     fused             I_f = T I_id + (1 - T) I_RQ + 0.5 I_OPQ
+ *     MBA               z~ = z + MLP(A1[c1], A2[c1,c2], A3[c1,c2,c3]), the A starting at zero
+ *   views               b (behaviour) = I_id or I_f;  m (modal) = z~ Wz, or I_RQ + I_OPQ
+ *   per event           target attentions over the user's recent items (queries and keys x / sqrt(|x|^2 + 0.1), softmax of
+ *                       sharpness * q.k, a learned sharpness for each view): a_vw has keys of view v and values of view w
+ *   DNN input           [feat | b, a_bb, b*a_bb | m, a_mm, m*a_mm | a_mb, a_bm]
+ *   logit               DNN(relu, relu, linear) + item bias
+ *   loss                BCE + kl_weight * transfer loss (of the candidates) + contrast_weight * OPQ contrast
  *   update              row-wise Adagrad on the SUM of the batch's gradients for table rows (one accumulator a row, fed with the
  *                       mean over the row of the squared gradient); Adagrad on the MEAN for dense tensors
+ *
+ *   variant      b          m                attentions                      beside
+ *   id           I_id                        a_bb
+ *   content                 z Wz             a_mm                            no bias
+ *   id+content   I_id       z Wz             a_bb, a_mm
+ *   id+sid       I_id       I_RQ + I_OPQ     a_bb, a_mm
+ *   smile        I_f        I_RQ + I_OPQ     a_bb, a_mm                      transfer loss, contrast
+ *   savior       I_id       z~ Wz            all four
+ *   full         I_f        z~ Wz            all four                        transfer loss, contrast
  *
  * Each distinct item is computed once per batch, not once per occurrence; gradients of all occurrences sum into it.
  * All parameters are rows of tables that the ranker adds to the set, so they are undone, published and restored
@@ -25,7 +38,22 @@
  * log1p(user's clicks)/5, log1p(times the candidate is in the user's history). */
 #define FEATURES 6
 
-enum variant { VARIANT_ID, VARIANT_ID_CONTENT, VARIANT_ID_SID };
+/* An item's features for the gate, as of the mini-batch's start: the first four of these, with the hours up to the
+ * batch's first event. */
+#define GATE_FEATURES 4
+#define CONTRAST_ITEMS_MAX 256 /* of a batch that take part in the contrast */
+
+enum variant {
+    VARIANT_ID,
+    VARIANT_CONTENT,
+    VARIANT_ID_CONTENT,
+    VARIANT_ID_SID,
+    VARIANT_SMILE,
+    VARIANT_SAVIOR,
+    VARIANT_FULL
+};
+extern const char *const ranker_variant_names[]; /* as in model.variant; NULL-terminated */
+enum gate_kind { GATE_HALF, GATE_LEARNED };
 
 struct ranker_config {
     enum variant variant;
@@ -42,6 +70,15 @@ struct ranker_config {
     float accumulator_dense; /* first accumulator [1e-5] */
     float init_rows;         /* standard deviation of new code rows [0.05] */
     float sharpness;         /* first sharpness of both views [4] */
+    /* Parts of a variant that can be left out. */
+    enum gate_kind gate;   /* [learned]; half: T = 1/2 */
+    uint32_t gate_hidden;  /* width of the gate's hidden layer [16] */
+    uint32_t opq;          /* 0: no I_OPQ in I_f, and no contrast [1] */
+    uint32_t mba;          /* 0: z~ = z [1] */
+    uint32_t cross;        /* 0: no a_mb, a_bm [1] */
+    float opq_share;       /* of I_OPQ in I_f [0.5] */
+    float kl_weight;       /* of the transfer loss; 0: none [0.01] */
+    float contrast_weight; /* 0: none [0.05] */
     uint64_t seed;
 };
 
@@ -69,7 +106,18 @@ struct sid_row {
 };
 enum sid_reason { SID_NEW, SID_CONTENT, SID_DRIFT, SID_GENERATION };
 
-/* One mini-batch, all indices checked by its builder (model/batch.h). */
+/* What a variant consists of, less what the configuration leaves out. */
+enum modal_source { MODAL_NONE, MODAL_CODES, MODAL_CONTENT };
+struct ranker_parts {
+    bool behaviour; /* the view b, and the bias */
+    enum modal_source modal;
+    bool fused, gate, opq; /* b is I_f, T is learned, I_OPQ is part of I_f */
+    bool mba, cross;
+    bool transfer, contrast; /* the losses beside BCE */
+};
+struct ranker_parts ranker_parts(const struct ranker_config *config);
+
+/* One mini-batch, all indices checked by its builder (model/batch.c). */
 struct batch {
     uint32_t events;          /* n <= B */
     uint32_t items;           /* U distinct items among candidates and histories */
@@ -80,12 +128,18 @@ struct batch {
     uint32_t *history;        /* [users, H] indices into item_row, newest first */
     uint32_t *history_length; /* [users] 0 .. H */
     float *features;          /* [n, FEATURES] */
+    float *item_features;     /* [U, GATE_FEATURES]; only read if the gate is learned */
     float *labels;            /* [n] 0 or 1 */
+    uint32_t contrast_items;  /* C <= CONTRAST_ITEMS_MAX distinct candidates; 0: no contrast */
+    uint32_t *contrast_item;  /* [C] indices into item_row */
+    uint8_t *
+        positive; /* [C, C] row i: 1 for the items near i in OPQ space, otherwise 0; never i itself */
 };
 
 struct ranker;
 
-/* Adds the ranker's tables (E1 E2 E3 O1 O2 and their accumulators, dense tensors and theirs) to `set`. */
+/* Adds the ranker's tables (of E1 E2 E3 O1 O2 A1 A2 A3 and the dense tensors those that the variant has, and their
+ * accumulators) to `set`. */
 enum status ranker_create(struct ranker **out, const struct ranker_config *config,
                           const struct item_tables *items, struct tables *set, struct arena *arena,
                           struct error *err);
@@ -110,8 +164,15 @@ bool ranker_covers(const struct ranker *ranker, uint32_t item_row);
 
 /* logits [n] with the parameters as they stand. */
 void ranker_score(struct ranker *ranker, const struct batch *batch, float *logits);
+/* T of the batch's items [U] as scored last; NULL when the gate is not learned. */
+const float *ranker_gate(const struct ranker *ranker);
 
-/* Learns once from the batch that was scored last (its activations are kept). Returns the batch's mean BCE. */
-float ranker_learn(struct ranker *ranker, const struct batch *batch);
+/* Learns once from the batch that was scored last (its activations are kept). */
+struct losses {
+    float bce;      /* mean over the events */
+    float transfer; /* mean over the events of their candidate's; before its weight */
+    float contrast; /* mean over the items with positives; before its weight */
+};
+struct losses ranker_learn(struct ranker *ranker, const struct batch *batch);
 
 #endif

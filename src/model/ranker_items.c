@@ -1,145 +1,143 @@
 #include "model/ranker_private.h"
 
-#include "math/matmul.h"
 #include "math/vector.h"
 
 #include "base/poison.h"
 
-uint32_t code_row(const struct ranker_config *c, const struct sid_row *sid, uint32_t level) {
-    uint64_t row = sid->codes[level];
-    if (level == 1 || level == 2)
-        row = sid->codes[0] * (uint64_t)c->books[1] + sid->codes[1];
-    if (level == 2)
-        row = (row * c->books[2] + sid->codes[2]) % c->prefix_rows;
-    return (uint32_t)row;
-}
+/* ---- behaviour: I_id and bias, or I_f ---- */
 
-/* ---- behaviour: I_id and bias ---- */
-
-static void behaviour_forward(struct ranker *r, const struct batch *batch) {
+static void id_forward(struct ranker *r, const struct batch *batch) {
     size_t d = r->config.width;
-    float *x = r->view[VIEW_BEHAVIOUR].x;
     const float *rows = table_values(r->items.embedding);
     for (uint32_t u = 0; u < batch->items; u++) {
         ASSERT(table_live(r->items.embedding, batch->item_row[u]));
         const float *row = rows + batch->item_row[u] * (d + 1);
-        memcpy(x + u * d, row, d * sizeof *x);
+        memcpy(r->id + u * d, row, d * sizeof *row);
         r->bias[u] = row[d];
     }
 }
 
-/* ---- modal from codes: I_RQ + I_OPQ ---- */
-
-/* The distinct row's index, made when it is met first. */
-static uint32_t distinct_row(struct code_level *level, uint32_t row) {
-    ASSERT(row < level->rows_max);
-    if (level->slot[row] == NO_ROW) {
-        ASSERT(table_live(level->rows, row));
-        level->row[level->distinct] = row;
-        level->slot[row] = level->distinct++;
-    }
-    return level->slot[row];
+/* Without a SID there is nothing to transfer to: T = 1. */
+static void gates_forward(struct ranker *r, const struct batch *batch) {
+    if (r->parts.gate)
+        gate_forward(&r->gate, batch->items, batch->item_features, r->gate_hidden, r->gates);
+    const uint32_t *code = r->levels[0].of_item;
+    for (uint32_t u = 0; u < batch->items; u++)
+        r->gates[u] = code[u] == NO_ROW ? 1.0f : r->parts.gate ? r->gates[u] : 0.5f;
 }
 
-/* The distinct rows of every level, and which of them each item has. */
-static void find_rows(struct ranker *r, const struct batch *batch) {
-    for (uint32_t l = 0; l < SID_CODES; l++)
-        r->levels[l].distinct = 0;
-    for (uint32_t u = 0; u < batch->items; u++) {
-        uint32_t item = batch->item_row[u];
-        const struct sid_row *sid =
-            table_live(r->items.sid, item) ? table_value(r->items.sid, item) : NULL;
-        for (uint32_t l = 0; l < SID_CODES; l++)
-            r->levels[l].of_item[u] =
-                sid ? distinct_row(&r->levels[l], code_row(&r->config, sid, l)) : NO_ROW;
-    }
+static void fused_forward(struct ranker *r, const struct batch *batch) {
+    gates_forward(r, batch);
+    blend_forward(batch->items, r->config.width, r->gates, r->id, r->rq,
+                  r->parts.opq ? r->opq : NULL, r->config.opq_share, r->view[VIEW_BEHAVIOUR].x);
 }
 
-static void level_forward(struct ranker *r, uint32_t l) {
-    struct code_level *level = &r->levels[l];
-    size_t d = r->config.width;
-    const float *rows = table_values(level->rows);
-    for (uint32_t i = 0; i < level->distinct; i++) {
-        memcpy(level->value + i * d, rows + level->row[i] * d, d * sizeof *rows);
-        level->slot[level->row[i]] = NO_ROW;
-    }
-    if (l < RQ_LEVELS)
-        fuse_forward(level->distinct, d, level->value, r->tensors[TENSOR_FUSE].value + l * d * d,
-                     level->part);
+static void gates_backward(struct ranker *r, const struct batch *batch) {
+    const uint32_t *code = r->levels[0].of_item;
+    for (uint32_t u = 0; u < batch->items; u++)
+        r->dgates[u] = code[u] == NO_ROW ? 0.0f : r->dgates[u];
+    gate_backward(&r->gate, batch->items, batch->item_features, r->gate_hidden, r->gates, r->dgates,
+                  &r->gate_gradients);
 }
 
-static void codes_forward(struct ranker *r, const struct batch *batch) {
-    size_t d = r->config.width;
-    float *x = r->view[VIEW_MODAL].x;
-    memset(x, 0, batch->items * d * sizeof *x);
-    find_rows(r, batch);
-    for (uint32_t l = 0; l < SID_CODES; l++) {
-        level_forward(r, l);
-        const struct code_level *level = &r->levels[l];
-        for (uint32_t u = 0; u < batch->items; u++)
-            if (level->of_item[u] != NO_ROW)
-                vector_add(d, level->part + level->of_item[u] * d, x + u * d);
-    }
+/* Each candidate's loss, as often as it is one. Returns the sum over the batch's events. */
+static float transfer_backward(struct ranker *r, const struct batch *batch) {
+    size_t items = batch->items;
+    const uint32_t *code = r->levels[0].of_item;
+    memset(r->transfer_weight, 0, items * sizeof *r->transfer_weight);
+    for (uint32_t e = 0; e < batch->events; e++)
+        r->transfer_weight[batch->candidate[e]] += 1.0f;
+    for (uint32_t u = 0; u < items; u++)
+        r->transfer_weight[u] *= code[u] == NO_ROW ? 0.0f : r->config.kl_weight;
+    transfer_loss(items, r->config.width, r->gates, r->transfer_weight, r->id, r->rq,
+                  r->transfer_scratch, r->transfer_losses, r->did, r->drq);
+    return vector_dot(items, r->transfer_weight, r->transfer_losses) / r->config.kl_weight;
 }
 
-static void codes_backward(struct ranker *r, const struct batch *batch) {
-    size_t d = r->config.width;
-    const float *dx = r->view[VIEW_MODAL].dx;
-    struct tensor *fuse = &r->tensors[TENSOR_FUSE];
-    for (uint32_t l = 0; l < SID_CODES; l++) {
-        struct code_level *level = &r->levels[l];
-        memset(level->dpart, 0, level->distinct * d * sizeof *dx);
-        for (uint32_t u = 0; u < batch->items; u++)
-            if (level->of_item[u] != NO_ROW)
-                vector_add(d, dx + u * d, level->dpart + level->of_item[u] * d);
-        if (l < RQ_LEVELS)
-            fuse_backward(level->distinct, d, level->value, fuse->value + l * d * d, level->dpart,
-                          r->fuse_scratch, level->gradient, fuse->gradient + l * d * d);
-    }
+/* The loss is a mean over items, the batch's gradients are sums over events. */
+static float contrast_backward(struct ranker *r, const struct batch *batch) {
+    size_t d = r->config.width, n = batch->contrast_items;
+    r->contrast.items = n;
+    r->contrast.positive = batch->positive;
+    gather(n, d, batch->contrast_item, r->opq, r->contrast_x, d);
+    memset(r->dcontrast, 0, n * d * sizeof *r->dcontrast);
+    float loss =
+        contrast_loss(&r->contrast, r->config.contrast_weight * (float)batch->events, r->dcontrast);
+    scatter_add(n, d, batch->contrast_item, r->dcontrast, d, r->dopq);
+    return loss;
 }
 
-/* ---- modal from content: z Wz ---- */
+static void fused_backward(struct ranker *r, const struct batch *batch, struct losses *losses) {
+    struct view *behaviour = &r->view[VIEW_BEHAVIOUR], *modal = &r->view[VIEW_MODAL];
+    size_t count = batch->items * r->config.width;
+    blend_backward(batch->items, r->config.width, r->gates, r->id, r->rq, r->config.opq_share,
+                   behaviour->dx, r->did, r->drq, r->parts.opq ? r->dopq : NULL, r->dgates);
+    if (r->parts.gate)
+        gates_backward(r, batch);
+    if (r->parts.modal == MODAL_CODES) {
+        vector_add(count, modal->dx, r->drq);
+        if (!r->parts.opq)
+            memset(r->dopq, 0, count * sizeof *r->dopq);
+        vector_add(count, modal->dx, r->dopq);
+    }
+    if (r->parts.transfer)
+        losses->transfer = transfer_backward(r, batch) / (float)batch->events;
+    if (r->parts.contrast && batch->contrast_items > 0)
+        losses->contrast = contrast_backward(r, batch);
+}
+
+/* ---- modal: from codes, or from content ---- */
 
 static void content_forward(struct ranker *r, const struct batch *batch) {
-    size_t d = r->config.width, dz = r->config.z_dims;
+    size_t dz = r->config.z_dims;
     for (uint32_t u = 0; u < batch->items; u++) {
         if (table_live(r->items.z, batch->item_row[u]))
             memcpy(r->z + u * dz, table_value(r->items.z, batch->item_row[u]), dz * sizeof *r->z);
         else
             memset(r->z + u * dz, 0, dz * sizeof *r->z);
     }
-    matmul(batch->items, d, dz, r->z, dz, r->tensors[TENSOR_WZ].value, d, r->view[VIEW_MODAL].x, d);
+    r->residual.items = batch->items;
+    residual_forward(&r->residual, r->view[VIEW_MODAL].x);
 }
 
-static void content_backward(struct ranker *r, const struct batch *batch) {
-    size_t d = r->config.width, dz = r->config.z_dims;
-    matmul_transposed_add(dz, d, batch->items, r->z, dz, r->view[VIEW_MODAL].dx, d,
-                          r->tensors[TENSOR_WZ].gradient, d);
+static void fused_codes_forward(struct ranker *r, const struct batch *batch) {
+    size_t count = batch->items * r->config.width;
+    memcpy(r->view[VIEW_MODAL].x, r->rq, count * sizeof(float));
+    vector_add(count, r->opq, r->view[VIEW_MODAL].x);
 }
 
 /* ---- all views ---- */
 
 void items_forward(struct ranker *r, const struct batch *batch) {
-    behaviour_forward(r, batch);
-    if (r->config.variant == VARIANT_ID_SID)
+    if (r->parts.behaviour)
+        id_forward(r, batch);
+    if (ranker_has_codes(r))
         codes_forward(r, batch);
-    if (r->config.variant == VARIANT_ID_CONTENT)
+    if (r->parts.fused)
+        fused_forward(r, batch);
+    if (r->parts.fused && r->parts.modal == MODAL_CODES)
+        fused_codes_forward(r, batch);
+    if (r->parts.modal == MODAL_CONTENT)
         content_forward(r, batch);
-    for (uint32_t v = 0; v < r->views; v++) {
-        struct view *view = &r->view[v];
-        normalise_forward(batch->items, r->config.width, ATTENTION_EPSILON, view->x, view->unit,
-                          view->inverse);
-    }
+    for (int v = 0; v < VIEWS; v++)
+        if (r->view[v].used)
+            normalise_forward(batch->items, r->config.width, ATTENTION_EPSILON, r->view[v].x,
+                              r->view[v].unit, r->view[v].inverse);
 }
 
-void items_backward(struct ranker *r, const struct batch *batch) {
-    for (uint32_t v = 0; v < r->views; v++) {
-        struct view *view = &r->view[v];
-        normalise_backward(batch->items, r->config.width, view->unit, view->inverse, view->dunit,
-                           view->dx);
-    }
-    if (r->config.variant == VARIANT_ID_SID)
+void items_backward(struct ranker *r, const struct batch *batch, struct losses *losses) {
+    for (int v = 0; v < VIEWS; v++)
+        if (r->view[v].used)
+            normalise_backward(batch->items, r->config.width, r->view[v].unit, r->view[v].inverse,
+                               r->view[v].dunit, r->view[v].dx);
+    if (r->parts.modal == MODAL_CONTENT)
+        residual_backward(&r->residual, r->view[VIEW_MODAL].dx, &r->residual_gradients);
+    if (r->parts.fused)
+        fused_backward(r, batch, losses);
+    if (ranker_has_codes(r))
         codes_backward(r, batch);
-    if (r->config.variant == VARIANT_ID_CONTENT)
-        content_backward(r, batch);
+}
+
+const float *ranker_gate(const struct ranker *r) {
+    return r->parts.gate ? r->gates : NULL;
 }

@@ -1,5 +1,8 @@
 /* What the files of the ranker share:
- *   ranker_tables.c   parameters as rows of tables; creation and admission; scratch memory
+ *   ranker_config.c   what a variant consists of; limits
+ *   ranker_tables.c   parameters as rows of tables; creation and admission
+ *   ranker_scratch.c  memory for one mini-batch
+ *   ranker_codes.c    rows of codes -> I_RQ, I_OPQ and MBA's hidden layer, and gradients back
  *   ranker_items.c    what depends on the item alone: rows -> views, and gradients back to rows
  *   ranker_score.c    events grouped by user, attentions, DNN
  *   ranker_learn.c    the same backwards, and the update
@@ -10,10 +13,15 @@
 #ifndef MODEL_RANKER_PRIVATE_H
 #define MODEL_RANKER_PRIVATE_H
 
+#include "math/contrast.h"
+#include "math/gather.h"
 #include "math/layers.h"
+#include "math/residual.h"
+#include "math/transfer.h"
 #include "model/ranker.h"
 
 #define ATTENTION_EPSILON 0.1f
+#define CONTRAST_TEMPERATURE 0.1f
 #define ACCUMULATORS_PER_ROW 32u
 #define CHUNK_BYTES_MAX (256u << 10)
 
@@ -21,7 +29,13 @@
 enum tensor_name {
     TENSOR_FUSE,      /* [3d, d] */
     TENSOR_WZ,        /* [Dz, d] */
-    TENSOR_SHARPNESS, /* [views] */
+    TENSOR_M1,        /* [3d, d] */
+    TENSOR_M2,        /* [d, Dz] */
+    TENSOR_GATE_W1,   /* [GATE_FEATURES, gate_hidden] */
+    TENSOR_GATE_B1,   /* [gate_hidden] */
+    TENSOR_GATE_W2,   /* [gate_hidden] */
+    TENSOR_GATE_B2,   /* [1] */
+    TENSOR_SHARPNESS, /* [VIEWS] */
     TENSOR_W1,        /* [inputs, hidden 0] */
     TENSOR_B1,
     TENSOR_W2, /* [hidden 0, hidden 1] */
@@ -41,75 +55,111 @@ struct tensor {
     float *gradient;            /* [count], sum over the batch's events */
 };
 
-/* One table of code rows, and what a batch needs of it: each distinct row once. */
+/* One table of rows that a level's codes name, and what a batch needs of it. */
+struct code_rows {
+    struct table *rows, *accumulators; /* NULL: the variant has none */
+    const float
+        *block; /* [d, d] what a row is multiplied with: a block of Fuse or M1; NULL: nothing */
+    float *dblock;
+    float *value;        /* [R, d] the batch's distinct rows */
+    float *gradient;     /* [R, d] */
+    float *part, *dpart; /* [R, d] value times block; value and gradient themselves without one */
+};
+
+/* A level of the SID: its distinct rows in a batch, in up to two tables that have the same keys. */
+enum code_use { CODES_EMBEDDING, CODES_RESIDUAL, CODE_USES }; /* E_l or O_m; A_l */
 struct code_level {
-    struct table *rows, *accumulators;
+    struct code_rows of[CODE_USES];
     uint32_t rows_max;
     uint32_t *slot; /* [rows_max] index among the batch's distinct rows; NO_ROW between batches */
     uint32_t distinct; /* R */
     uint32_t *row;     /* [R] */
     uint32_t *of_item; /* [U] index into row; NO_ROW: the item has no SID */
-    float *value;      /* [R, d] the rows */
-    float *part;  /* [R, d] what they add to an item: RQ: the row times F_l; OPQ: the row itself */
-    float *dpart; /* [R, d] */
-    float *gradient; /* [R, d] of the rows */
 };
 
 /* A space in which items are compared: behaviour (b) or modal (m). */
-enum view_name { VIEW_BEHAVIOUR, VIEW_MODAL, VIEWS_MAX };
+enum view_name { VIEW_BEHAVIOUR, VIEW_MODAL, VIEWS };
 struct view {
+    bool used;
     float *x, *dx;           /* [U, d] item vectors */
     float *unit, *dunit;     /* [U, d] x / sqrt(|x|^2 + epsilon) */
     float *inverse;          /* [U] */
     float *query, *dquery;   /* [n, d] unit vectors of the candidates */
     float *scores, *weights; /* [n, attention_stride(H)] */
+    float *key, *value;      /* [H, d] of one history */
+    float *dkey, *dvalue;    /* [H, d] */
+    size_t column;           /* first of its part of the DNN's input: x, a_vv, their product */
+    size_t cross_column;     /* of the attention with its keys and the other view's values */
 };
 
 struct ranker {
     struct ranker_config config;
+    struct ranker_parts parts;
     struct item_tables items;
-    uint32_t views;
     struct tensor tensors[TENSORS];
     struct code_level levels[SID_CODES];
     struct dnn dnn;
     uint32_t scored; /* events whose activations are kept; 0: none */
 
-    struct view view[VIEWS_MAX];
-    float *z;            /* [U, Dz] */
+    struct view view[VIEWS];
+    float *id, *did;     /* [U, d] I_id; those of the behaviour view unless it is fused */
+    float *rq, *drq;     /* [U, d] I_RQ; those of the modal view when nothing is fused */
+    float *opq, *dopq;   /* [U, d] I_OPQ; likewise */
     float *bias, *dbias; /* [U] */
-    float *fuse_scratch; /* [d, d] */
+    float *square;       /* [d, d] scratch */
+    struct gate gate;
+    struct gate_gradients gate_gradients;
+    float *gate_hidden, *gates, *dgates;                         /* [U, gate_hidden] [U] [U] */
+    float *transfer_weight, *transfer_losses, *transfer_scratch; /* [U] [U] [4d] */
+    struct contrast contrast;
+    float *contrast_x, *dcontrast; /* [C, d] I_OPQ of the items that take part */
+    struct residual residual;
+    struct residual_gradients residual_gradients;
+    float *z; /* [U, Dz] */
 
     uint32_t *order;          /* [n] events by user, stable */
     uint32_t *user_start;     /* [users + 1] into order */
-    float *key, *value;       /* [H, d] of one history */
-    float *dkey, *dvalue;     /* [H, d] */
-    float *attended;          /* [n, d] gradient of one view's attention */
+    uint32_t *candidate;      /* [n] index into item_row, in `order` */
     float *attention_scratch; /* [d, attention_stride(H)] */
     float *dscores;           /* [n, attention_stride(H)] */
 
-    float *input;     /* [n, dnn.stride] [feat | b, a_b, b * a_b | m, a_m, m * a_m | 0 ...] */
+    float *input;     /* [n, dnn.stride], the columns of struct view, zero beyond them */
     float *hidden[2]; /* [n, hidden 0] [n, hidden 1] */
     float *logits, *dlogits, *labels, *losses; /* [n], in `order` */
     struct dnn_gradients dnn_gradients;
 };
 
-/* First column of a view's part of the DNN's input: x, then its attention, then their product, d
- * columns each. */
-static inline size_t view_column(const struct ranker *ranker, uint32_t view) {
-    return FEATURES + (size_t)view * 3 * ranker->config.width;
+/* The only tables of codes that a ranker has are those its parts need. */
+static inline bool ranker_has_codes(const struct ranker *r) {
+    return r->parts.fused || r->parts.mba || r->parts.modal == MODAL_CODES;
 }
 
-/* The row of an item's code in the table of a level (0 .. 4). */
+/* ranker_config.c */
+enum status ranker_check_config(const struct ranker_config *config, struct error *err);
+extern const char *const code_table_names[CODE_USES][SID_CODES]; /* NULL: there is none */
+bool ranker_has_rows(const struct ranker_parts *parts, enum code_use use, uint32_t level);
+uint32_t level_rows(const struct ranker_config *config, uint32_t level);
+
+/* The row of an item's code in the tables of a level (0 .. 4). */
 uint32_t code_row(const struct ranker_config *config, const struct sid_row *sid, uint32_t level);
+
+/* ranker_scratch.c: everything that is no row. The tables are there. */
+enum status ranker_reserve(struct ranker *ranker, struct arena *arena, struct error *err);
+
+/* ranker_codes.c. Finds the batch's rows; I_RQ and I_OPQ; the argument of MBA's tanh. */
+void codes_forward(struct ranker *ranker, const struct batch *batch);
+/* From drq, dopq and the residual's dh to rows and to Fuse and M1. */
+void codes_backward(struct ranker *ranker, const struct batch *batch);
 
 /* Views of all items of the batch. */
 void items_forward(struct ranker *ranker, const struct batch *batch);
-/* From the views' dx and dunit to gradients of item rows (dx of the behaviour view), code rows and
- * tensors. */
-void items_backward(struct ranker *ranker, const struct batch *batch);
+/* From the views' dx and dunit, and the losses that items have of their own, to gradients of item rows (did), code
+ * rows and tensors. */
+void items_backward(struct ranker *ranker, const struct batch *batch, struct losses *losses);
 
-/* How a view's attention of one user's events is called, forwards and backwards: gathers keys and
- * values. */
+/* Gathers one user's history: keys and values of all views. */
+void gather_history(struct ranker *ranker, const struct batch *batch, uint32_t user);
+/* How a view's attentions of the user gathered last are called, forwards and backwards. */
 struct attention view_attention(struct ranker *ranker, const struct batch *batch, uint32_t view,
                                 uint32_t user);
 

@@ -1,5 +1,7 @@
 #include "model/ranker_private.h"
 
+#include "math/simd.h"
+
 #include "base/poison.h"
 
 /* Counting sort of the events by user: stable, and linear. */
@@ -19,48 +21,79 @@ static void group_by_user(struct ranker *r, const struct batch *batch) {
     start[0] = 0;
 }
 
+void gather_history(struct ranker *r, const struct batch *batch, uint32_t user) {
+    size_t d = r->config.width, h = batch->history_length[user];
+    const uint32_t *history = batch->history + (size_t)user * r->config.history;
+    ASSERT(h <= r->config.history);
+    for (int v = 0; v < VIEWS; v++) {
+        const struct view *view = &r->view[v];
+        if (!view->used)
+            continue;
+        gather(h, d, history, view->unit, view->key, d);
+        gather(h, d, history, view->x, view->value, d);
+    }
+}
+
 struct attention view_attention(struct ranker *r, const struct batch *batch, uint32_t v,
                                 uint32_t user) {
     const struct view *view = &r->view[v];
-    size_t d = r->config.width, h = batch->history_length[user], first = r->user_start[user];
-    const uint32_t *history = batch->history + (size_t)user * r->config.history;
-    ASSERT(h <= r->config.history);
-    for (size_t j = 0; j < h; j++) {
-        memcpy(r->key + j * d, view->unit + history[j] * d, d * sizeof *r->key);
-        memcpy(r->value + j * d, view->x + history[j] * d, d * sizeof *r->value);
-    }
-    size_t stride = attention_stride(r->config.history);
+    size_t d = r->config.width, first = r->user_start[user],
+           stride = attention_stride(r->config.history);
     return (struct attention){.queries = r->user_start[user + 1] - first,
-                              .items = h,
+                              .items = batch->history_length[user],
                               .width = d,
+                              .values = r->parts.cross ? 2 : 1,
                               .sharpness = r->tensors[TENSOR_SHARPNESS].value[v],
                               .query = view->query + first * d,
-                              .key = r->key,
-                              .value = r->value,
+                              .key = view->key,
+                              .value = {view->value, r->view[VIEWS - 1 - v].value},
                               .scores = view->scores + first * stride,
                               .weights = view->weights + first * stride,
                               .scratch = r->attention_scratch};
 }
 
-/* A view's three parts of the DNN's input: the candidate, its attention, their product. */
-static void view_forward(struct ranker *r, const struct batch *batch, uint32_t v) {
-    struct view *view = &r->view[v];
+static void attend(struct ranker *r, const struct batch *batch) {
     size_t d = r->config.width, stride = r->dnn.stride;
-    float *input = r->input + view_column(r, v);
-    for (uint32_t i = 0; i < batch->events; i++) {
-        size_t item = batch->candidate[r->order[i]];
-        memcpy(input + i * stride, view->x + item * d, d * sizeof *input);
-        memcpy(view->query + i * d, view->unit + item * d, d * sizeof *input);
-    }
     for (uint32_t user = 0; user < batch->users; user++) {
-        struct attention attention = view_attention(r, batch, v, user);
-        attention_forward(&attention, input + r->user_start[user] * stride + d, stride);
+        float *input = r->input + r->user_start[user] * stride;
+        gather_history(r, batch, user);
+        for (uint32_t v = 0; v < VIEWS; v++) {
+            const struct view *view = &r->view[v];
+            if (!view->used)
+                continue;
+            struct attention attention = view_attention(r, batch, v, user);
+            float *out[] = {input + view->column + d, input + view->cross_column};
+            attention_forward(&attention, out, stride);
+        }
     }
-    for (uint32_t i = 0; i < batch->events; i++) {
-        float *x = input + i * stride;
+}
+
+/* x y, element by element, for the rows of the DNN's input. */
+static SIMD_CLONES void multiply_columns(size_t n, size_t d, size_t stride, float *rows) {
+    for (size_t i = 0; i < n; i++) {
+        const float *x = rows + i * stride, *y = x + d;
+        float *product = rows + i * stride + 2 * d;
         for (size_t j = 0; j < d; j++)
-            x[2 * d + j] = x[j] * x[d + j];
+            product[j] = x[j] * y[j];
     }
+}
+
+static void input_forward(struct ranker *r, const struct batch *batch) {
+    size_t d = r->config.width, n = batch->events, stride = r->dnn.stride;
+    for (size_t i = 0; i < n; i++)
+        r->candidate[i] = batch->candidate[r->order[i]];
+    gather(n, FEATURES, r->order, batch->features, r->input, stride);
+    for (int v = 0; v < VIEWS; v++) {
+        const struct view *view = &r->view[v];
+        if (!view->used)
+            continue;
+        gather(n, d, r->candidate, view->x, r->input + view->column, stride);
+        gather(n, d, r->candidate, view->unit, view->query, d);
+    }
+    attend(r, batch);
+    for (int v = 0; v < VIEWS; v++)
+        if (r->view[v].used)
+            multiply_columns(n, d, stride, r->input + r->view[v].column);
 }
 
 void ranker_score(struct ranker *r, const struct batch *batch, float *logits) {
@@ -68,15 +101,11 @@ void ranker_score(struct ranker *r, const struct batch *batch, float *logits) {
     ASSERT(batch->items <= r->config.batch * (r->config.history + 1));
     items_forward(r, batch);
     group_by_user(r, batch);
-    for (uint32_t i = 0; i < batch->events; i++) {
-        float *input = r->input + i * r->dnn.stride;
-        memcpy(input, batch->features + (size_t)r->order[i] * FEATURES, FEATURES * sizeof *input);
-    }
-    for (uint32_t v = 0; v < r->views; v++)
-        view_forward(r, batch, v);
+    input_forward(r, batch);
     dnn_forward(&r->dnn, batch->events, r->input, r->hidden, r->logits);
     for (uint32_t i = 0; i < batch->events; i++) {
-        r->logits[i] += r->bias[batch->candidate[r->order[i]]];
+        if (r->parts.behaviour)
+            r->logits[i] += r->bias[r->candidate[i]];
         logits[r->order[i]] = r->logits[i];
     }
     r->scored = batch->events;

@@ -37,6 +37,7 @@ static enum status hold(struct model *m, uint32_t generation, const uint16_t cod
 
 void semantic_id_release(struct model *m, uint32_t item_row) {
     const struct sid_row *sid = table_value(m->sid, item_row);
+    sid_count(m, item_row, -1);
     if (!relieves(m))
         return;
     uint32_t row = table_find_u64(m->holders, holders_key(sid->generation, sid->codes));
@@ -107,6 +108,7 @@ enum status semantic_id_set(struct model *m, uint32_t item_row, const uint16_t c
     sid->quantisation_error = error;
     sid->epoch = epoch;
     sid->event_time_ms = item_at(m, item_row)->listed_ms;
+    sid_count(m, item_row, 1);
     if (is_new)
         return ranker_admit(m->ranker, item_row, err);
     return ranker_move(m->ranker, item_row, &before, err);

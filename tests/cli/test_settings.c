@@ -122,14 +122,14 @@ START_TEST(file_sets_values) {
                          &err) == OK,
                   "%s", found.bytes);
     ck_assert_uint_eq(settings.seed, 7);
-    ck_assert_int_eq(settings.variant, VARIANT_ID_CONTENT);
-    ck_assert_uint_eq(settings.hidden[0], 128);
-    ck_assert_uint_eq(settings.hidden[1], 64);
-    ck_assert(settings.rate_rows == 0.2f);
+    ck_assert_int_eq(settings.ranker.variant, VARIANT_ID_CONTENT);
+    ck_assert_uint_eq(settings.ranker.hidden[0], 128);
+    ck_assert_uint_eq(settings.ranker.hidden[1], 64);
+    ck_assert(settings.ranker.rate_rows == 0.2f);
     ck_assert(settings.stage.negatives_popular == 0.25f);
     ck_assert_int_eq(settings.stage.ahead_ms, 5);
     ck_assert_int_eq(settings.stage.parking_policy, PARKING_SET_ASIDE);
-    ck_assert_uint_eq(settings.width, 32);
+    ck_assert_uint_eq(settings.ranker.width, 32);
     ck_assert_int_eq(decode(&settings, "", &err), OK);
     ck_assert_int_eq(decode(&settings, "# nothing but a comment\n", &err), OK);
 }
@@ -158,7 +158,8 @@ START_TEST(all_errors_are_reported) {
         "t:5:3: model.width: stands here a second time; the first is in line 4\n"
         "t:6:10: model.batch: 9999 is out of range; possible is 1 to 8192\n"
         "t:7:11: model.hidden: has 3 values; it needs 2, such as [64, 32]\n"
-        "t:8:12: model.variant: `id+sidd' is not one of id, id+content, id+sid; did you mean "
+        "t:8:12: model.variant: `id+sidd' is not one of id, content, id+content, id+sid, smile, "
+        "savior, full; did you mean "
         "id+sid?\n"
         "t:9:14: model.rate_rows: `0.1' is a text; write the number without quotes and tags\n"
         "t:10:12: model.history: has settings below it where a single value is needed, such as 30\n"

@@ -78,6 +78,21 @@ START_TEST(exponential) {
 }
 END_TEST
 
+static float tanh_of(float x) {
+    float out;
+    vector_tanh(1, &x, &out);
+    return out;
+}
+
+START_TEST(hyperbolic_tangent) {
+    check_patterns("tanh", tanh_of, tanh, 0x7f800000, 0, 3.0);
+    check_patterns("tanh", tanh_of, tanh, 0x7f800000, 0x80000000, 3.0);
+    check_sweep("tanh", tanh_of, tanh, -10.0f, 10.0f, 2000000, 3.0);
+    ck_assert(tanh_of(0.0f) == 0.0f && tanh_of(INFINITY) == 1.0f && tanh_of(-INFINITY) == -1.0f);
+    ck_assert(isnan(tanh_of(NAN)));
+}
+END_TEST
+
 START_TEST(logarithm) {
     check_patterns("log", log_f32, log, 0x7f800000, 0, 2.0);
     check_sweep("log", log_f32, log, 0.5f, 2.0f, 1000000, 2.0);
@@ -191,6 +206,7 @@ int main(void) {
     TCase *cases = tcase_create("kernels");
     tcase_set_timeout(cases, 60);
     tcase_add_test(cases, exponential);
+    tcase_add_test(cases, hyperbolic_tangent);
     tcase_add_test(cases, logarithm);
     tcase_add_test(cases, vector_exponential_is_the_scalar_one);
     tcase_add_test(cases, products);

@@ -41,9 +41,11 @@ def batch(rng, cfg, events):
     user = np.where(np.arange(BATCH) < USERS, np.arange(BATCH), rng.integers(0, USERS, BATCH)).astype('i4')
     weight = (np.arange(BATCH) < events).astype('f4')
     h = history[user]
-    k = dict(uq=np.arange(ITEMS, dtype='i4'), gx=np.zeros((ITEMS, 4), 'f4'), it=rng.integers(0, pad, BATCH).astype('i4'), hist=h,
+    k = dict(uq=np.arange(ITEMS, dtype='i4'), gx=rng.normal(size=(ITEMS, 4)).astype('f4'), it=rng.integers(0, pad, BATCH).astype('i4'), hist=h,
              mask=(h != pad).astype('f4'), feat=rng.normal(size=(BATCH, 6)).astype('f4'), y=(rng.random(BATCH) < .4).astype('f4'), w=weight)
-    return k, dict(candidate=k['it'], user=user, history=history, length=length, features=k['feat'], labels=k['y'], events=np.array([events]))
+    distinct = np.unique(k['it'][:events])
+    k.update(cont=np.pad(distinct, (0, BATCH - len(distinct))).astype('i4'), cval=np.pad(np.ones(len(distinct), 'f4'), (0, BATCH - len(distinct))))
+    return k, dict(item_features=k['gx'], candidate=k['it'], user=user, history=history, length=length, features=k['feat'], labels=k['y'], events=np.array([events]))
 
 
 def run(variant):
@@ -51,7 +53,7 @@ def run(variant):
     os.makedirs(folder)
     rng = np.random.default_rng(SEED)
     cfg = dict(ranker.CFG, **ranker.VARIANT[variant])
-    cfg.update(enc='pca', d=8, Dz=12, B=BATCH, H=5, books='64_64_64_16_16', h1=8, h2=4, id_init=0.1)
+    cfg.update(enc='pca', d=8, Dz=12, B=BATCH, H=5, books='64_64_64_16_16', h1=8, h2=4, gate_h=4, id_init=0.1)
     sizes = [int(k) for k in cfg['books'].split('_')]
     codes = np.stack([rng.integers(0, k, ITEMS) for k in sizes], 1)
     codes[10:20, 0] = codes[0, 0]  # shared prefixes
@@ -62,15 +64,16 @@ def run(variant):
     z = rng.normal(size=(ITEMS, cfg['Dz'])).astype('f4')
     z /= np.linalg.norm(z, axis=1, keepdims=True)
     z[-1] = 0
+    near = np.stack([rng.permutation(ITEMS)[:8] for _ in range(ITEMS)]).astype('i4')
     params = ranker.init(cfg, ITEMS, 6, 4, SEED)
     params = jax.tree_util.tree_map(lambda x: x + (rng.normal(size=x.shape) * .3).astype('f4'), params)  # far from where gradients are small
     state = ranker.opt_init(params, cfg)
     for name, value in flat(params).items():
         save(folder, 'p.' + name, value)
-    for name, value in dict(codes=codes, z=z * cfg['zscale'], books=np.array(sizes)).items():
+    for name, value in dict(codes=codes, z=z * cfg['zscale'], books=np.array(sizes), near=near, weights=np.array([cfg['a1'], cfg['a2']], 'f4')).items():
         save(folder, name, value)
     step, _ = ranker.make_step(cfg)
-    table = dict(z=jnp.asarray(z), sid=jnp.asarray(rows.astype('i4')))
+    table = dict(z=jnp.asarray(z), sid=jnp.asarray(rows.astype('i4')), near=jnp.asarray(near))
     for i in range(STEPS):
         k, ours = batch(rng, cfg, BATCH if i + 1 < STEPS else 7)
         params, state, logits, _ = step(params, state, table, k)
@@ -82,5 +85,5 @@ def run(variant):
         save(folder, 'acc.' + name, value)
 
 
-for variant in ('id', 'id+content', 'id+sid'):
+for variant in ranker.VARIANT:
     run(variant)

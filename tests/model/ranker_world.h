@@ -42,6 +42,14 @@ static inline struct ranker_config world_config(enum variant variant) {
                                   .accumulator_dense = 1e-5f,
                                   .init_rows = 0.05f,
                                   .sharpness = 4.0f,
+                                  .gate = GATE_LEARNED,
+                                  .gate_hidden = 16,
+                                  .opq = 1,
+                                  .mba = 1,
+                                  .cross = 1,
+                                  .opq_share = 0.5f,
+                                  .kl_weight = 0.1f,
+                                  .contrast_weight = 0.05f,
                                   .seed = 1};
 }
 
@@ -127,13 +135,16 @@ static inline struct batch batch_new(const struct world *w) {
                       .history = calloc(n * h, sizeof(uint32_t)),
                       .history_length = calloc(n, sizeof(uint32_t)),
                       .features = calloc(n * FEATURES, sizeof(float)),
-                      .labels = calloc(n, sizeof(float))};
+                      .item_features = calloc(n * (h + 1) * GATE_FEATURES, sizeof(float)),
+                      .labels = calloc(n, sizeof(float)),
+                      .contrast_item = calloc(CONTRAST_ITEMS_MAX, sizeof(uint32_t)),
+                      .positive = calloc(CONTRAST_ITEMS_MAX * CONTRAST_ITEMS_MAX, 1)};
     return b;
 }
 
 static inline void batch_free(struct batch *b) {
-    void *all[] = {b->item_row,       b->candidate, b->user,  b->history,
-                   b->history_length, b->features,  b->labels};
+    void *all[] = {b->item_row, b->candidate,     b->user,   b->history,       b->history_length,
+                   b->features, b->item_features, b->labels, b->contrast_item, b->positive};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
 }
@@ -161,6 +172,23 @@ static inline void batch_index(const struct world *w, struct batch *b) {
     free(index);
 }
 
+/* The first distinct candidates with a SID are in the contrast; each is a positive of another with the probability
+ * `share`. */
+static inline void batch_contrast(const struct world *w, struct batch *b, float share,
+                                  struct rng *rng) {
+    uint8_t *seen = calloc(b->items, 1);
+    b->contrast_items = 0;
+    for (uint32_t e = 0; e < b->events && b->contrast_items < CONTRAST_ITEMS_MAX; e++) {
+        if (seen[b->candidate[e]]++ || !table_live(w->items.sid, b->item_row[b->candidate[e]]))
+            continue;
+        b->contrast_item[b->contrast_items++] = b->candidate[e];
+    }
+    for (uint32_t i = 0; i < b->contrast_items; i++)
+        for (uint32_t j = 0; j < b->contrast_items; j++)
+            b->positive[i * b->contrast_items + j] = i != j && rng_unit(rng) < share;
+    free(seen);
+}
+
 /* Random candidates, users, features and labels; histories of full length, or of any length when
  * ragged. */
 static inline void batch_random(const struct world *w, struct batch *b, uint32_t events,
@@ -181,6 +209,9 @@ static inline void batch_random(const struct world *w, struct batch *b, uint32_t
             b->history[u * h + j] = rng_below(rng, items);
     }
     batch_index(w, b);
+    for (uint32_t i = 0; i < b->items * GATE_FEATURES; i++)
+        b->item_features[i] = rng_normal(rng);
+    batch_contrast(w, b, 0.2f, rng);
 }
 
 #endif

@@ -1,222 +1,7 @@
-/* The ranker's properties, and its gradients against central differences of its own loss. */
+/* The ranker's properties. */
 #include "base/digest.h"
-#include "model/ranker_private.h"
-#include "ranker_world.h"
-#include <check.h>
+#include "ranker_small.h"
 #include <math.h>
-
-#define EVENTS 12
-#define ITEMS 30
-
-static uint64_t seed(void) {
-    const char *text = getenv("COLDSTREAM_SEED");
-    uint64_t value = text ? strtoull(text, NULL, 10) : 1;
-    printf("rerun with COLDSTREAM_SEED=%llu\n", (unsigned long long)value);
-    return value;
-}
-
-static struct ranker_config small_config(enum variant variant) {
-    struct ranker_config c = world_config(variant);
-    c.width = 8;
-    c.history = 5;
-    c.batch = EVENTS;
-    c.z_dims = 12;
-    memcpy(c.books, (uint32_t[SID_CODES]){4, 5, 6, 3, 7}, sizeof c.books);
-    c.prefix_rows = 50; /* less than 4 * 5 * 6: prefixes share rows */
-    c.hidden[0] = 17;
-    c.hidden[1] = 12;
-    return c;
-}
-
-/* Every row of a table: values plus deviation * N(0, 1). */
-static void shake(struct table *table, float deviation, struct rng *rng) {
-    for (uint32_t row = 0; row < table_end(table); row++)
-        if (table_live(table, row)) {
-            float *value = table_edit(table, row);
-            for (uint32_t i = 0; i < table_spec(table)->value_bytes / 4; i++)
-                value[i] += deviation * rng_normal(rng);
-        }
-}
-
-/* A small world with random items, two without a SID and without content, parameters far from their
- * first values. */
-static void open_small(struct world *w, enum variant variant, struct rng *rng) {
-    struct ranker_config config = small_config(variant);
-    world_open(w, &config, ITEMS);
-    for (int i = 0; i < ITEMS - 2; i++)
-        world_random_item(w, rng);
-    world_item(w, NULL, NULL);
-    world_item(w, NULL, NULL);
-    shake(w->items.embedding, 1.0f, rng);
-    for (int t = 0; t < TENSORS; t++)
-        if (w->ranker->tensors[t].count > 0)
-            shake(w->ranker->tensors[t].values, 0.3f, rng);
-    for (int l = 0; variant == VARIANT_ID_SID && l < SID_CODES; l++)
-        shake(w->ranker->levels[l].rows, 0.5f, rng);
-    world_commit(w);
-}
-
-/* ---- gradients against central differences ---- */
-
-static double total_loss(struct world *w, const struct batch *b) {
-    float logits[EVENTS];
-    double loss = 0.0;
-    ranker_score(w->ranker, b, logits);
-    for (uint32_t e = 0; e < b->events; e++) {
-        double o = (double)logits[e];
-        loss += fmax(o, 0.0) - o * (double)b->labels[e] + log1p(exp(-fabs(o)));
-    }
-    return loss;
-}
-
-struct slopes {
-    const char *name;
-    double largest; /* difference */
-    double size;    /* of the gradient */
-    int checked, off, skipped;
-};
-
-/* Which relus are open: where that changes within a step, the difference is no slope. */
-static uint64_t open_relus(const struct world *w, const struct batch *b) {
-    uint64_t hash = 0;
-    for (int l = 0; l < 2; l++)
-        for (size_t i = 0; i < b->events * w->ranker->dnn.hidden[l]; i++)
-            hash = hash * 0x9e3779b97f4a7c15 + (w->ranker->hidden[l][i] > 0.0f) + 1;
-    return hash;
-}
-
-/* True when no relu opens or closes within the step; *slope is then the difference quotient. */
-static bool central_difference(struct world *w, const struct batch *b, float *parameter, float step,
-                               double *slope) {
-    float before = *parameter, high = before + step, low = before - step;
-    *parameter = high;
-    double up = total_loss(w, b);
-    uint64_t open_high = open_relus(w, b);
-    *parameter = low;
-    double down = total_loss(w, b);
-    uint64_t open_low = open_relus(w, b);
-    *parameter = before;
-    *slope = (up - down) / ((double)high - (double)low);
-    return open_high == open_low;
-}
-
-static void check_slope(struct world *w, const struct batch *b, struct slopes *s, float *parameter,
-                        float gradient) {
-    double slope, bound = 0.0;
-    bool smooth = false;
-    for (float step = 1e-3f; step > 1e-4f && !smooth; step /= 4) {
-        smooth = central_difference(w, b, parameter, step, &slope);
-        bound = 4e-6 / (double)step +
-                1e-2 * fabs((double)gradient); /* rounding of the logits; curvature */
-    }
-    if (!smooth) {
-        s->skipped++;
-        return;
-    }
-    double difference = fabs(slope - (double)gradient);
-    s->checked++;
-    s->off += difference > bound;
-    s->largest = fmax(s->largest, difference);
-    s->size = fmax(s->size, fabs((double)gradient));
-}
-
-static void report(const struct slopes *s) {
-    printf("%-16s %3d slopes (%d at a corner), max difference %.2g of gradients up to %.2g\n",
-           s->name, s->checked, s->skipped, s->largest, s->size);
-    ck_assert_int_gt(s->checked + s->skipped, 0);
-    ck_assert_msg(s->off == 0, "%s: %d of %d gradients are off", s->name, s->off, s->checked);
-}
-
-static void check_tensor_slopes(struct world *w, const struct batch *b,
-                                const float *const gradients[TENSORS], struct rng *rng) {
-    for (int i = 0; i < TENSORS; i++) {
-        struct tensor *t = &w->ranker->tensors[i];
-        struct slopes s = {.name = t->name};
-        for (size_t k = 0; k < t->count && k < 24; k++) {
-            size_t at = t->count <= 24 ? k : rng_below(rng, (uint32_t)t->count);
-            check_slope(w, b, &s, t->value + at, gradients[i][at]);
-        }
-        if (t->count > 0)
-            report(&s);
-    }
-}
-
-static void check_item_slopes(struct world *w, const struct batch *b, const float *dx,
-                              const float *dbias, struct rng *rng) {
-    struct slopes id = {.name = "embedding"}, bias = {.name = "bias"};
-    uint32_t d = w->config.width;
-    float *rows = table_values(w->items.embedding);
-    for (uint32_t u = 0; u < b->items; u++) {
-        uint32_t j = rng_below(rng, d);
-        float *row = rows + b->item_row[u] * (d + 1);
-        check_slope(w, b, &id, row + j, dx[u * d + j]);
-        check_slope(w, b, &bias, row + d, dbias[u]);
-    }
-    report(&id);
-    report(&bias);
-}
-
-static void check_level_slopes(struct world *w, const struct batch *b, struct rng *rng) {
-    uint32_t d = w->config.width;
-    for (int l = 0; l < SID_CODES; l++) {
-        struct code_level *level = &w->ranker->levels[l];
-        struct slopes s = {.name = table_spec(level->rows)->name};
-        float *rows = table_values(level->rows);
-        for (uint32_t i = 0; i < level->distinct; i++) {
-            uint32_t j = rng_below(rng, d);
-            check_slope(w, b, &s, rows + level->row[i] * d + j, level->gradient[i * d + j]);
-        }
-        report(&s);
-    }
-}
-
-static float *copy(const float *from, size_t count) {
-    float *to = malloc((count + 1) * sizeof *to);
-    ck_assert_ptr_nonnull(to);
-    return memcpy(to, from, count * sizeof *to);
-}
-
-static void check_slopes(enum variant variant) {
-    struct rng rng = rng_stream(seed(), RNG_TEST, 10, variant);
-    struct world w;
-    float logits[EVENTS], *gradients[TENSORS];
-    open_small(&w, variant, &rng);
-    struct batch b = batch_new(&w);
-    batch_random(&w, &b, EVENTS, 4, true, &rng);
-    b.history_length[1] = 0;
-    b.history_length[2] = w.config.history;
-    ranker_score(w.ranker, &b, logits);
-    double loss = total_loss(&w, &b);
-    ck_assert_double_le(fabs((double)ranker_learn(w.ranker, &b) - loss / EVENTS), 1e-5);
-    tables_rollback(w.set); /* the gradients stay in the scratch, the parameters are back */
-    for (int t = 0; t < TENSORS; t++)
-        gradients[t] = copy(w.ranker->tensors[t].gradient, w.ranker->tensors[t].count);
-    float *dx = copy(w.ranker->view[VIEW_BEHAVIOUR].dx, b.items * w.config.width),
-          *dbias = copy(w.ranker->dbias, b.items);
-    check_tensor_slopes(&w, &b, (const float *const *)gradients, &rng);
-    check_item_slopes(&w, &b, dx, dbias, &rng);
-    if (variant == VARIANT_ID_SID)
-        check_level_slopes(&w, &b, &rng);
-    for (int t = 0; t < TENSORS; t++)
-        free(gradients[t]);
-    free(dx);
-    free(dbias);
-    batch_free(&b);
-    world_close(&w);
-}
-
-START_TEST(slopes_id) {
-    check_slopes(VARIANT_ID);
-}
-END_TEST
-START_TEST(slopes_id_content) {
-    check_slopes(VARIANT_ID_CONTENT);
-}
-END_TEST
-START_TEST(slopes_id_sid) {
-    check_slopes(VARIANT_ID_SID);
-}
-END_TEST
 
 /* ---- rows ---- */
 
@@ -325,7 +110,8 @@ START_TEST(first_values_do_not_depend_on_order) {
         world_commit(&w[i]);
     }
     for (int l = 0; l < SID_CODES; l++) {
-        struct code_level *one = &w[0].ranker->levels[l], *two = &w[1].ranker->levels[l];
+        struct code_rows *one = &w[0].ranker->levels[l].of[CODES_EMBEDDING],
+                         *two = &w[1].ranker->levels[l].of[CODES_EMBEDDING];
         ck_assert(digest_equal(table_digest(one->rows), table_digest(two->rows)));
         ck_assert(digest_equal(table_digest(one->accumulators), table_digest(two->accumulators)));
     }
@@ -376,7 +162,7 @@ static uint32_t count_dirty(const struct table *table, const bool *allowed) {
 
 static void check_dirty_levels(const struct world *w, const struct batch *b) {
     for (uint32_t l = 0; l < SID_CODES; l++) {
-        const struct code_level *level = &w->ranker->levels[l];
+        const struct code_rows *level = &w->ranker->levels[l].of[CODES_EMBEDDING];
         bool rows[64] = {0}, chunks[64] = {0};
         uint32_t distinct = 0;
         for (uint32_t u = 0; u < b->items; u++) {
@@ -437,7 +223,7 @@ START_TEST(rows_without_gradient_stay_clean) {
     tables_seal(w.set);
     ck_assert_uint_eq(table_dirty_count(w.items.embedding), 1);
     for (int l = 0; l < SID_CODES; l++)
-        ck_assert_uint_eq(table_dirty_count(w.ranker->levels[l].rows), 0);
+        ck_assert_uint_eq(table_dirty_count(w.ranker->levels[l].of[CODES_EMBEDDING].rows), 0);
     ck_assert_uint_eq(table_dirty_count(w.ranker->tensors[TENSOR_FUSE].values), 0);
     ck_assert_uint_eq(table_dirty_count(w.ranker->tensors[TENSOR_SHARPNESS].values), 0);
     ck_assert_uint_eq(table_dirty_count(w.ranker->tensors[TENSOR_W1].values), 1);
@@ -466,8 +252,9 @@ START_TEST(a_dead_network_teaches_the_bias_alone) {
     ck_assert_uint_eq(table_dirty_count(w.items.embedding), 1);
     ck_assert_uint_eq(table_dirty_at(w.items.embedding, 0), 1);
     for (int l = 0; l < SID_CODES; l++) {
-        ck_assert_uint_eq(table_dirty_count(w.ranker->levels[l].rows), 0);
-        ck_assert_uint_eq(table_dirty_count(w.ranker->levels[l].accumulators), 0);
+        ck_assert_uint_eq(table_dirty_count(w.ranker->levels[l].of[CODES_EMBEDDING].rows), 0);
+        ck_assert_uint_eq(table_dirty_count(w.ranker->levels[l].of[CODES_EMBEDDING].accumulators),
+                          0);
     }
     ck_assert_uint_eq(table_dirty_count(w.ranker->tensors[TENSOR_W1].values), 0);
     tables_commit(w.set);
@@ -576,7 +363,7 @@ START_TEST(it_learns) {
         for (uint32_t e = 0; e < EVENTS; e++)
             b.labels[e] = b.item_row[b.candidate[e]] % 3 == 0;
         ranker_score(w.ranker, &b, logits);
-        float now = ranker_learn(w.ranker, &b);
+        float now = ranker_learn(w.ranker, &b).bce;
         loss += step >= 300 ? now / 100.0f : 0.0f;
         world_commit(&w);
     }
@@ -654,9 +441,6 @@ int main(void) {
     Suite *suite = suite_create("ranker");
     TCase *cases = tcase_create("ranker");
     tcase_set_timeout(cases, 120);
-    tcase_add_test(cases, slopes_id);
-    tcase_add_test(cases, slopes_id_content);
-    tcase_add_test(cases, slopes_id_sid);
     tcase_add_test(cases, items_that_share_a_code_share_its_row);
     tcase_add_test(cases, the_order_of_levels_matters);
     tcase_add_test(cases, a_new_item_starts_at_zero);

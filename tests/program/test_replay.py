@@ -171,14 +171,14 @@ class Replay(Case):
 
     def test_variants(self):
         digests = {self.run_first.json()['digest']}
-        for variant in ('id', 'id+content'):
+        for variant in ('id', 'content', 'id+content', 'id+sid', 'smile', 'savior', 'full'):
             sets = SMALL + ['model.variant=' + variant]
             summary = self.replay(self.market, self.path(variant), sets=sets).json()
             self.assertEqual((summary['variant'], summary['events'], summary['labelled']), (variant, 2620, 2500))
             self.assertGreater(len(set(fold(self.path(variant), ['semantic-ids']).values())), 50)
             self.verify(self.market, self.path(variant), sets=sets)
             digests.add(summary['digest'])
-        self.assertEqual(len(digests), 3)
+        self.assertEqual(len(digests), 7)
 
     def test_settings_that_are_none(self):
         for wrong, words in (('model.variatn=id', ['model.variatn', 'model.variant?']),

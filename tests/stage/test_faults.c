@@ -51,7 +51,7 @@ static void vary(struct rng *rng) {
     small.stage.join_rows_max = rng_below(rng, 3) ? 256 : 8;
     small.stage.duplicate_rows_max = rng_below(rng, 3) ? 128 : 8;
     small.model.ranker.batch = rng_below(rng, 3) ? SIM_BATCH : 6;
-    small.model.ranker.variant = (enum variant)rng_below(rng, 3);
+    small.model.ranker.variant = (enum variant)rng_below(rng, VARIANT_FULL + 1);
     small.model.train_listings = 2 + rng_below(rng, 40);
     small.model.updates = (struct update_config){.on = rng_below(rng, 3) > 0,
                                                  .publish_epochs = 1 + rng_below(rng, 3),
