@@ -3,6 +3,7 @@
 #define TRANSPORT_KAFKA_CLIENT_H
 
 #include <librdkafka/rdkafka.h>
+#include <stdatomic.h>
 
 #include "transport/kafka.h"
 
@@ -28,6 +29,8 @@ struct client_options {
                        rd_kafka_topic_partition_list_t *partitions, void *opaque);
     void (*delivered)(rd_kafka_t *client, const rd_kafka_message_t *message, void *opaque);
     int batch_bytes_max; /* of a producer */
+    /* Counts a producer's EndTxn requests as they go out; librdkafka's threads write it as long as the client lives. */
+    atomic_uint *end_txn_sent;
 };
 
 /* FATAL EX_CONFIG: a property that librdkafka does not know or take, or that exactly-once owns. Does not wait for a broker. */

@@ -54,6 +54,7 @@ struct kafka_sink {
     uint64_t epoch;
     int64_t begun_ms;
     uint32_t puts;
+    atomic_uint end_txn_sent;        /* for this epoch's transaction */
     rd_kafka_resp_err_t undelivered; /* why a record of the epoch was not delivered */
     struct arena manifest_arena;
     struct bytes manifest_key, manifest_value;
@@ -97,6 +98,17 @@ static void drop_producer(struct kafka_sink *sink) {
     sink->begun = false;
 }
 
+/* librdkafka repeats an EndTxn that was not answered, by itself. The first one may still be on its way, and would end the next transaction in
+ * the middle; a new producer fences it. */
+static void end_producer_in_doubt(struct kafka_sink *sink) {
+    unsigned sent = atomic_load(&sink->end_txn_sent);
+    if (sink->producer == NULL || sent <= 1)
+        return;
+    log_warn("kafka.producer_again", "epoch=%" PRIu64 " text=\"EndTxn was sent %u times\"",
+             sink->epoch, sent);
+    drop_producer(sink);
+}
+
 static enum status create_producer(struct kafka_sink *sink, struct error *err) {
     int64_t batch = 1000000; /* librdkafka's own; a batch must not be larger than a topic takes */
     for (int topic = TOPIC_INPUTS; topic < TOPIC_COUNT; topic++)
@@ -105,7 +117,8 @@ static enum status create_producer(struct kafka_sink *sink, struct error *err) {
     struct client_options options = {.role = CLIENT_PRODUCER,
                                      .opaque = sink,
                                      .delivered = delivered,
-                                     .batch_bytes_max = (int)batch};
+                                     .batch_bytes_max = (int)batch,
+                                     .end_txn_sent = &sink->end_txn_sent};
     TRY(kafka_client_create(&sink->producer, &sink->config, &options, err));
     sink->state = PRODUCER_CREATED;
     for (int topic = TOPIC_INPUTS; topic < TOPIC_COUNT; topic++) {
@@ -296,6 +309,7 @@ static enum status sink_begin(void *self, uint64_t epoch, struct error *err) {
     sink->epoch = epoch;
     sink->begun_ms = kafka_now_ms();
     sink->puts = 0;
+    atomic_store(&sink->end_txn_sent, 0);
     sink->undelivered = RD_KAFKA_RESP_ERR_NO_ERROR;
     rd_kafka_error_t *error = rd_kafka_begin_transaction(sink->producer);
     if (error != NULL)
@@ -492,6 +506,7 @@ static enum status sink_commit(void *self, const struct position *positions, uin
         rd_kafka_error_t *error = rd_kafka_commit_transaction(sink->producer, -1);
         if (error == NULL) {
             close_epoch(sink, true);
+            end_producer_in_doubt(sink);
             return OK;
         }
         struct verdict v = kafka_verdict_of(error);
@@ -524,6 +539,7 @@ static enum status sink_abort(void *self, struct error *err) {
         drop_producer(sink);
     }
     close_epoch(sink, false);
+    end_producer_in_doubt(sink);
     return OK;
 }
 
