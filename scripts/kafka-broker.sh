@@ -2,6 +2,9 @@
 # kafka-broker.sh: a real Apache Kafka broker for tests and the demo: one KRaft node on a free port, everything below its folder.
 #
 #   scripts/kafka-broker.sh start DIR     fetches the broker if it is missing, starts it, prints its address; leaves DIR/broker.pid
+#   scripts/kafka-broker.sh start DIR proxied
+#                                         with a second listener for clients that come through a proxy: DIR/broker.proxy has the port
+#                                         where they look for it, which the proxy must take, and the port that it forwards to
 #   scripts/kafka-broker.sh restart DIR   starts it again on the same port with its log (after stop, or after a kill -9)
 #   scripts/kafka-broker.sh stop DIR      stops it; `kill` instead of `stop` ends it with SIGKILL
 #
@@ -11,6 +14,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 jars=$root/build/kafka/lib
 command=${1:?start, restart, stop or kill}
 dir=$(mkdir -p "${2:?the folder}" && cd "$2" && pwd)
+proxied=${3:-}
 
 fetch() {
     [ -f "$jars/.complete" ] && return
@@ -25,14 +29,36 @@ free_port() {
     python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
 
+# Below those that the system gives to connections: it stays free until the proxy takes it.
+quiet_port() {
+    python3 - <<P
+import random, socket
+for port in random.sample(range(20000, 30000), 100):
+    try:
+        socket.socket().bind(("127.0.0.1", port))
+        print(port)
+        break
+    except OSError:
+        pass
+P
+}
+
 configure() {
-    local port=$1 controller=$2
+    local port=$1 controller=$2 behind front listener='' advertised=''
+    rm -f "$dir/broker.proxy"
+    if [ "$proxied" = proxied ]; then
+        behind=$(free_port) front=$(quiet_port)
+        listener=,PROXIED://127.0.0.1:$behind advertised=,PROXIED://127.0.0.1:$front
+        echo "$front $behind" > "$dir/broker.proxy"
+    fi
     cat > "$dir/server.properties" <<P
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:$controller
-listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$controller
-advertised.listeners=PLAINTEXT://127.0.0.1:$port
+listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$controller$listener
+advertised.listeners=PLAINTEXT://127.0.0.1:$port$advertised
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT
+inter.broker.listener.name=PLAINTEXT
 controller.listener.names=CONTROLLER
 log.dirs=$dir/log
 num.partitions=1

@@ -12,7 +12,7 @@ start)
         fi
     done
     "$scripts/kafka-broker.sh" stop "$dir"
-    exec "$scripts/kafka-broker.sh" start "$dir"
+    exec "$scripts/kafka-broker.sh" start "$dir" proxied
     ;;
 stop) exec "$scripts/kafka-broker.sh" stop "$dir" ;;
 esac

@@ -13,6 +13,7 @@ except ImportError:
 PATIENCE_RUN_S = 120
 DIMS = 32
 INPUTS = ('item-content', 'interactions')
+UNAVAILABLE = 69  # sysexits.h
 
 
 def broker_folder():
@@ -156,6 +157,51 @@ class KafkaCase(Case):
         admin = AdminClient({'bootstrap.servers': broker()})
         names = [prefix + topic for topic in (*INPUTS, *OUTPUT_TOPICS)]
         self.wait_until(lambda: set(names) <= set(admin.list_topics(timeout=10).topics), 'the topics', [stage])
+
+    # streams of a script (below), with and without faults
+
+    @classmethod
+    def make_script(cls, rounds, items=40):
+        market = cls.generate('market', '--dims', DIMS, items=items, users=40, events=rounds * 2 * Script.BATCH)
+        return Script(market, rounds, random.Random(1))
+
+    def run_stream(self, stream, **how):
+        """Stages on the stream, one after another while they end by themselves, until all is committed. What one that ends says is checked:
+        it must be a clear stop. The number of stages."""
+        stages = 0
+        while True:
+            stages += 1
+            stage = self.start_stage(stream.prefix, **how)
+            if stream.reader is None:
+                self.wait_for_topics(stream.prefix, stage)
+            if self.follow(stream, stage):
+                self.assertEqual(stage.terminate(), OK, stage.said()[-3000:])
+                return stages
+            self.assertIn(stage.process.returncode, (UNAVAILABLE, TRY_AGAIN), stage.said()[-3000:])
+
+    def follow(self, stream, stage):
+        """Produces as the stage gets on: True when all is committed, False when the stage has ended."""
+        deadline, last = time.monotonic() + PATIENCE_RUN_S, None
+        while stage.alive():
+            if stream.advance():
+                return True
+            if last != (stream.step, stream.events):
+                deadline, last = time.monotonic() + PATIENCE_RUN_S, (stream.step, stream.events)
+            if time.monotonic() > deadline:
+                self.fail(f'{stream.prefix}: no progress at step {stream.step}, {stream.events} events\n{stage.said()[-3000:]}')
+        return False
+
+    _references = {}
+
+    def reference(self, script):
+        """The outputs of a run without faults; made once."""
+        if script not in self._references:
+            stream = Stream(script, f'reference{os.getpid()}.{len(self._references)}.')
+            self.assertEqual(self.run_stream(stream, name='reference', sets=Script.SETS), 1)
+            stream.close()
+            self._references[script] = Outputs(stream.prefix)
+            judge(self, self._references[script], script.totals)
+        return self._references[script]
 
 
 # ---- a stream whose epochs do not depend on timing ----

@@ -46,8 +46,7 @@ class CrashPoints(KafkaCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        market = cls.generate('market', '--dims', DIMS, items=40, users=40, events=ROUNDS * 2 * Script.BATCH)
-        cls.script = Script(market, ROUNDS, random.Random(1))
+        cls.script = cls.make_script(ROUNDS)
 
     def setUp(self):
         super().setUp()
@@ -67,14 +66,9 @@ class CrashPoints(KafkaCase):
                                               'COLDSTREAM_CRASH_REACHED': mark} if point else None)
         if stream.reader is None:
             self.wait_for_topics(stream.prefix, stage)
-        deadline, last = time.monotonic() + PATIENCE_RUN_S, None
-        while stage.alive():
-            if stream.advance():
-                self.assertEqual(stage.terminate(), OK, f'{point}\n{stage.said()[-3000:]}')
-                return False
-            if last != (stream.step, stream.events):
-                deadline, last = time.monotonic() + PATIENCE_RUN_S, (stream.step, stream.events)
-            self.assertLess(time.monotonic(), deadline, f'{point}: no progress at step {stream.step}\n{stage.said()[-3000:]}')
+        if self.follow(stream, stage):
+            self.assertEqual(stage.terminate(), OK, f'{point}\n{stage.said()[-3000:]}')
+            return False
         self.assertEqual((stage.process.returncode, os.path.exists(mark)), (-signal.SIGKILL, True),
                          f'{point}: it did not die there\n{stage.said()[-3000:]}')
         os.unlink(mark)
@@ -88,7 +82,7 @@ class CrashPoints(KafkaCase):
                 pass
             outputs = Outputs(stream.prefix)
             judge(self, outputs, self.script.totals)
-            judge_against(self, outputs, self.reference)
+            judge_against(self, outputs, self.reference(self.script))
         stream.close()
 
     def work(self, name, points):
@@ -120,16 +114,12 @@ class CrashPoints(KafkaCase):
 
     def test_killed_at_every_step(self):
         points = [draw_point(self.random) for _ in range(POINTS)]
-        whole = self.open_stream()
-        self.assertFalse(self.instance(whole, None, 'reference'))
-        whole.close()
-        type(self).reference = Outputs(whole.prefix)
-        judge(self, self.reference, self.script.totals)
+        reference = self.reference(self.script)
         begun = time.monotonic()
         self.in_parallel(points)
         self.assertGreaterEqual(len(self.reached), POINTS)
-        print(f'{len(self.reached)} points, {len(set(self.reached))} of them different, on {self.streams - 1} streams of '
-              f'{len(self.reference.manifests)} epochs in {time.monotonic() - begun:.0f} s', flush=True)
+        print(f'{len(self.reached)} points, {len(set(self.reached))} of them different, on {self.streams} streams of '
+              f'{len(reference.manifests)} epochs in {time.monotonic() - begun:.0f} s', flush=True)
 
 
 if __name__ == '__main__':
