@@ -2,9 +2,9 @@
 #include "apply/compacted.h"
 #include "base/log.h"
 #include "cli/commands.h"
+#include "cli/kafka_settings.h"
 #include "cli/restore.h"
 #include "math/blas_core.h"
-#include "transport/kafka.h"
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -14,7 +14,6 @@
 
 #define LOG_BYTES ((size_t)2 << 30) /* address space: an epoch number for each row, manifests */
 #define LEADER_WAIT_MS 200
-#define BUFFER_BYTES (64u << 20) /* fetched and not yet taken; produced and not yet delivered */
 
 struct run {
     struct session session;
@@ -230,32 +229,11 @@ static const struct argp argp = {
     NULL,
     NULL};
 
-static void kafka_settings(const struct settings *settings, struct kafka_config *out) {
-    *out = (struct kafka_config){.brokers = settings->kafka_brokers,
-                                 .prefix = settings->kafka_prefix,
-                                 .application = settings->kafka_application,
-                                 .input_partitions_max = STAGE_PARTITIONS_MAX / TOPIC_INPUTS,
-                                 .transaction_timeout_ms = settings->transaction_timeout_ms,
-                                 .session_timeout_ms = settings->session_timeout_ms,
-                                 .fetch_bytes_max = BUFFER_BYTES,
-                                 .produce_bytes_max = BUFFER_BYTES,
-                                 .poll_ms = 20,
-                                 .linger_ms = settings->linger_ms};
-    for (enum topic topic = 0; topic < TOPIC_COUNT; topic++)
-        out->partitions[topic] = topic < TOPIC_INPUTS || topic == TOPIC_EPOCHS
-                                     ? 1
-                                     : (int32_t)settings->output_partitions;
-}
-
 static enum status start(struct run *run, const struct command_settings *from, struct error *err) {
     struct settings settings;
     TRY(command_settings_read(from, &settings, err));
-    if (settings.kafka_brokers[0] == '\0')
-        return FAIL(err, FATAL, EX_CONFIG,
-                    "kafka.brokers is empty: name the bootstrap servers, as in kafka.brokers: "
-                    "\"127.0.0.1:9092\"");
     TRY(session_open_live(&run->session, &settings, err));
-    kafka_settings(&run->session.settings, &run->kafka);
+    TRY(kafka_settings(&run->session.settings, &run->kafka, err));
     return open_and_run(run, err);
 }
 

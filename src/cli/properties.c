@@ -149,6 +149,10 @@ const struct property properties[] = {
            "A click epoch (one transaction) closes at so many mini-batches ..."),
     NUMBER("epoch.events", PROPERTY_U32, stage.epoch_events_max, 1, 16777216, "65536", "events",
            "... or so many interactions, for streams where few of them give a sample ..."),
+    NUMBER("epoch.bytes", PROPERTY_U32, stage.epoch_bytes_max, 65536, 1073741824, "67108864",
+           "bytes",
+           "... or so much memory of records that gather (each with about 1 KiB beside its bytes); "
+           "so does an epoch of listings ..."),
     NUMBER("epoch.stream_ms", PROPERTY_I64, stage.epoch_stream_ms, 0, YEAR_MS, "0",
            "ms of stream time",
            "... or so long after its first event, though its last mini-batch is short then. 0: no "
@@ -222,6 +226,14 @@ const struct property properties[] = {
     NUMBER_OF(REACH_LIVE, "kafka.linger_ms", PROPERTY_U32, linger_ms, 1, 600000, "500", "ms",
               "A click epoch closes when its first interaction has waited so long, full or not. "
               "Listings never wait."),
+    NUMBER_OF(
+        REACH_RUN, "kafka.fetch_bytes", PROPERTY_U32, fetch_bytes, 65536, 1073741824, "67108864",
+        "bytes",
+        "Of each input, fetched and not yet taken into an epoch: then fetching waits until the "
+        "stage has caught up."),
+    NUMBER_OF(REACH_RUN, "kafka.produce_bytes", PROPERTY_U32, produce_bytes, 1048576, 1073741824,
+              "67108864", "bytes",
+              "Produced and not yet taken by the broker: then the stage waits."),
     NUMBER_OF(REACH_RUN, "kafka.session_timeout_ms", PROPERTY_U32, session_timeout_ms, 1000, 300000,
               "6000", "ms", "A leader that was killed is replaced after this."),
     NUMBER_OF(

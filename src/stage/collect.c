@@ -5,11 +5,11 @@
 #include "stage/stage_private.h"
 #include <string.h>
 
-#define QUEUE_BYTES ((size_t)256 << 20)
-#define QUEUE_CLOSE_BYTES ((size_t)64 << 20) /* an epoch closes when its records fill this */
+/* Address space for the record that goes past epoch_bytes_max, with what is decoded from it. */
+#define QUEUE_SLACK_BYTES ((size_t)192 << 20)
 
 static enum status queue_create(struct queue *queue, const char *name, uint32_t max,
-                                struct arena *arena, struct error *err) {
+                                size_t bytes_max, struct arena *arena, struct error *err) {
     queue->records = arena_alloc(arena, (size_t)max * sizeof(struct pending));
     if (queue->records == NULL)
         return FAIL(
@@ -17,15 +17,17 @@ static enum status queue_create(struct queue *queue, const char *name, uint32_t 
             "an epoch of %u records does not fit in memory: lower epoch.events or epoch.listings",
             max);
     queue->max = max;
+    queue->bytes_max = bytes_max;
     queue->first_event_ms = INT64_MIN;
-    return arena_reserve(&queue->arena, name, QUEUE_BYTES, err);
+    return arena_reserve(&queue->arena, name, bytes_max + QUEUE_SLACK_BYTES, err);
 }
 
 enum status collect_create(struct stage *stage, struct error *err) {
+    const struct stage_config *config = &stage->config;
     TRY(queue_create(&stage->queues[EPOCH_CONTENT], "listings of an epoch",
-                     stage->config.content_listings, &stage->arena, err));
+                     config->content_listings, config->epoch_bytes_max, &stage->arena, err));
     return queue_create(&stage->queues[EPOCH_CLICK], "interactions of an epoch",
-                        stage->config.epoch_events_max, &stage->arena, err);
+                        config->epoch_events_max, config->epoch_bytes_max, &stage->arena, err);
 }
 
 void queue_clear(struct queue *queue) {
@@ -173,9 +175,13 @@ static enum status queue_held(struct stage *stage, struct queue *queue, struct e
     return OK;
 }
 
+static size_t queue_bytes(const struct queue *queue) {
+    return queue->arena.used + queue->count * sizeof *queue->records;
+}
+
 static bool queue_full(const struct queue *queue) {
     return queue->count == queue->max || queue->ranges == RANGES_MAX ||
-           queue->arena.used > QUEUE_CLOSE_BYTES;
+           queue_bytes(queue) >= queue->bytes_max;
 }
 
 static bool clicks_closed(const struct stage *stage) {

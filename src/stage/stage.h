@@ -13,6 +13,8 @@ struct stage_config {
     uint32_t
         epoch_batches; /* a click epoch closes at so many whole mini-batches of expected samples */
     uint32_t epoch_events_max; /* ... or so many interactions (events without a sample) */
+    uint32_t
+        epoch_bytes_max; /* an epoch of either kind closes when its records take so much memory */
     int64_t
         epoch_stream_ms; /* ... or when stream time since its first event passes this; 0: no such limit */
     uint32_t

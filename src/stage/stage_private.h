@@ -21,6 +21,7 @@ struct queue {
     struct arena arena;
     struct pending *records; /* [max] */
     uint32_t count, max;
+    size_t bytes_max;       /* of records, as they are and decoded */
     uint32_t ranges;        /* runs of records of one partition */
     uint64_t expected;      /* samples, as far as one can tell before applying */
     int64_t first_event_ms; /* event time of the first interaction; INT64_MIN: none yet */

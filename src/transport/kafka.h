@@ -28,7 +28,7 @@ struct kafka_config {
         transaction_timeout_ms; /* [15000] of the broker: how long a killed instance may hold back readers */
     uint32_t
         session_timeout_ms; /* [6000] of the leader's group: how long until a dead leader is replaced */
-    uint32_t fetch_bytes_max;   /* [64 MiB] fetched and not yet taken */
+    uint32_t fetch_bytes_max;   /* [64 MiB] of each input, fetched and not yet taken */
     uint32_t produce_bytes_max; /* [64 MiB] produced and not yet delivered */
     uint32_t poll_ms;           /* [20] next() waits at most so long for a record */
     uint32_t linger_ms; /* [500] a click epoch closes when its first record has waited so long */
@@ -68,8 +68,10 @@ void kafka_leader_leave(struct kafka_leader *leader);
 struct kafka_source;
 enum status kafka_source_open(struct kafka_source **out, const struct kafka_config *config,
                               struct error *err);
-/* rewind: partitions not among the positions start at the beginning of what the topic has. A position before the log's start or past its end is
- * FATAL EX_DATAERR: never a silent reset. next() waits poll_ms at most. */
+/* next: listings first, interactions when there are none; waits poll_ms at most, and not at all after a listing. It comes back without a record
+ * twice a second at least, records or not, so that the caller can do what else it has to.
+ * rewind: partitions not among the positions start at the beginning of what the topic has. A position before the log's start or past its end is
+ * FATAL EX_DATAERR: never a silent reset. */
 struct source_port kafka_source_port(struct kafka_source *source);
 void kafka_source_close(struct kafka_source *source);
 

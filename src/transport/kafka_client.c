@@ -40,6 +40,8 @@ static const char *const owned[] = {"bootstrap.servers",
                                     "max.poll.interval.ms",
                                     "enable.partition.eof",
                                     "queued.max.messages.kbytes",
+                                    "queued.min.messages",
+                                    "topic.metadata.refresh.interval.ms",
                                     "queue.buffering.max.kbytes",
                                     "queue.buffering.max.messages",
                                     "allow.auto.create.topics",
@@ -91,15 +93,28 @@ static enum status set_number(rd_kafka_conf_t *conf, const char *key, uint32_t v
     return set(conf, key, text, err);
 }
 
+/* librdkafka's own memory for one record that was fetched and not yet taken, beside its bytes. */
+#define FETCHED_OVERHEAD_BYTES 512
+/* A reader's queue is looked after so often. */
+#define REFILL_MS "100"
+
+/* A queue that is full is bounded by the records' bytes, which do not count librdkafka's own memory, and by their count. Where it was full once,
+ * librdkafka 2.0.2 goes on fetching only when its thread wakes up by itself, after a second: 100,000 records a second at most with its
+ * defaults. A request for metadata wakes it. */
+static enum status set_fetching(rd_kafka_conf_t *conf, uint32_t bytes, struct error *err) {
+    uint32_t kbytes = bytes / 1024, count = bytes / FETCHED_OVERHEAD_BYTES;
+    TRY(set_number(conf, "queued.max.messages.kbytes", kbytes < 1 ? 1 : kbytes, err));
+    TRY(set_number(conf, "queued.min.messages", count < 1 ? 1 : count, err));
+    return set(conf, "topic.metadata.refresh.interval.ms", REFILL_MS, err);
+}
+
 static enum status set_consumer(rd_kafka_conf_t *conf, const struct kafka_config *config,
                                 struct error *err) {
     TRY(set(conf, "group.id", config->application, err));
     TRY(set(conf, "enable.auto.commit", "false", err));
     TRY(set(conf, "isolation.level", "read_committed", err));
     TRY(set(conf, "auto.offset.reset", "error", err));
-    TRY(set(conf, "check.crcs", "true", err));
-    return set_number(conf, "queued.max.messages.kbytes",
-                      config->fetch_bytes_max < 1024 ? 1 : config->fetch_bytes_max / 1024, err);
+    return set(conf, "check.crcs", "true", err);
 }
 
 static enum status set_leader(rd_kafka_conf_t *conf, const struct kafka_config *config,
@@ -138,6 +153,8 @@ static enum status set_all(rd_kafka_conf_t *conf, const struct kafka_config *con
     TRY(set_number(conf, "message.max.bytes", KAFKA_MESSAGE_BYTES_MAX, err));
     if (role != CLIENT_PRODUCER && role != CLIENT_ADMIN)
         TRY(set_consumer(conf, config, err));
+    if (role == CLIENT_READER || role == CLIENT_LOG)
+        TRY(set_fetching(conf, config->fetch_bytes_max, err));
     if (role == CLIENT_LEADER)
         TRY(set_leader(conf, config, err));
     if (role == CLIENT_LOG)

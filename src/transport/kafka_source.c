@@ -1,5 +1,14 @@
-/* The inputs: assigned by offset, read committed, at the stage's own positions. The group's offsets are never asked for. */
+/* The inputs: assigned by offset, read committed, at the stage's own positions. The group's offsets are never asked for.
+ *
+ * Each input has a client of its own, and so a bounded queue and a connection of its own: a backlog of interactions never
+ * stands before a listing, and a stage that is slow stops the fetching of one without the other. librdkafka's pause() is not
+ * needed, and in 2.0.2 resume() rewinds. What is asked of the broker beside the records goes through a third client: on a
+ * reader's connection it would wait behind a fetch that waits for records. */
+#include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "stage/stage.h"
@@ -9,6 +18,10 @@
 
 /* New partitions are looked for so often. */
 #define REFRESH_MS 30000
+/* Listings are looked for before every so many interactions. */
+#define INTERACTIONS_PER_LOOK 32
+/* next() says "nothing now" at least so often: the caller has a group to serve and signals to see. */
+#define BREATH_MS 500
 
 struct source_slot {
     enum topic topic;
@@ -16,16 +29,24 @@ struct source_slot {
     int64_t next_offset; /* INT64_MIN: the beginning of what the topic has */
 };
 
+struct input {
+    rd_kafka_t *reader;
+    int32_t partitions;
+    bool placed; /* assigned at the slots' offsets */
+};
+
 struct kafka_source {
     struct arena arena;
     struct kafka_config config;
-    rd_kafka_t *client;
+    rd_kafka_t *asker; /* metadata and offsets */
+    struct input inputs[TOPIC_INPUTS];
+    int wake;                    /* an eventfd: something came into a reader's queue */
     rd_kafka_message_t *message; /* borrowed by the record handed out last */
-    bool placed;                 /* assigned at the slots' offsets */
-    int64_t refresh_at_ms;
+    bool gave_listing;           /* ... and it was a listing */
+    uint32_t since_look;         /* interactions handed out since listings were looked for */
+    int64_t refresh_at_ms, breath_at_ms;
     int64_t
         waiting_since_ms; /* the first interaction of the next click epoch was handed out; 0: none */
-    int32_t partitions[TOPIC_INPUTS];
     uint32_t slot_count;
     struct source_slot slots[STAGE_PARTITIONS_MAX];
 };
@@ -41,7 +62,7 @@ static struct source_slot *find(struct kafka_source *source, enum topic topic, i
 
 static enum status add_slots(struct kafka_source *source, enum topic topic, int32_t partitions,
                              struct error *err) {
-    for (int32_t p = source->partitions[topic]; p < partitions; p++) {
+    for (int32_t p = source->inputs[topic].partitions; p < partitions; p++) {
         if (source->slot_count == STAGE_PARTITIONS_MAX || p >= source->config.input_partitions_max)
             return FAIL(err, FATAL, EX_CONFIG,
                         "topic %s%s has %d partitions: the limit is %d of one input, and %d of all",
@@ -49,18 +70,18 @@ static enum status add_slots(struct kafka_source *source, enum topic topic, int3
                         source->config.input_partitions_max, STAGE_PARTITIONS_MAX);
         source->slots[source->slot_count++] =
             (struct source_slot){.topic = topic, .partition = p, .next_offset = INT64_MIN};
-        source->placed = false;
+        source->inputs[topic].placed = false;
     }
-    source->partitions[topic] = partitions;
+    source->inputs[topic].partitions = partitions;
     return OK;
 }
 
 static enum status refresh_partitions(struct kafka_source *source, struct error *err) {
     for (int topic = 0; topic < TOPIC_INPUTS; topic++) {
         char name[KAFKA_NAME_BYTES];
-        int32_t now, before = source->partitions[topic];
+        int32_t now, before = source->inputs[topic].partitions;
         kafka_topic_name(&source->config, (enum topic)topic, name);
-        TRY(kafka_partitions(source->client, name, &now, err));
+        TRY(kafka_partitions(source->asker, name, &now, err));
         if (now == 0 && before == 0)
             return FAIL(err, FATAL, EX_CONFIG, "topic %s is not there: create it", name);
         if (now < before)
@@ -85,7 +106,7 @@ static enum status place_slot(struct kafka_source *source, struct source_slot *s
     char name[KAFKA_NAME_BYTES];
     int64_t low, high, wanted = slot->next_offset;
     kafka_topic_name(&source->config, slot->topic, name);
-    TRY(kafka_range(source->client, name, slot->partition, &low, &high, err));
+    TRY(kafka_range(source->asker, name, slot->partition, &low, &high, err));
     if (wanted == INT64_MIN)
         wanted = low;
     if (wanted < low)
@@ -106,20 +127,28 @@ static enum status place_slot(struct kafka_source *source, struct source_slot *s
 }
 
 /* Assigning anew drops whatever was fetched and not yet handed out. */
-static enum status place(struct kafka_source *source, struct error *err) {
+static enum status place(struct kafka_source *source, enum topic topic, struct error *err) {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(16);
     enum status status = OK;
     for (uint32_t i = 0; i < source->slot_count && status == OK; i++)
-        status = place_slot(source, &source->slots[i], list, err);
+        if (source->slots[i].topic == topic)
+            status = place_slot(source, &source->slots[i], list, err);
     if (status == OK) {
-        rd_kafka_resp_err_t code = rd_kafka_assign(source->client, list);
+        rd_kafka_resp_err_t code = rd_kafka_assign(source->inputs[topic].reader, list);
         if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-            status =
-                FAIL(err, FATAL, EX_SOFTWARE, "cannot read the inputs: %s", rd_kafka_err2str(code));
+            status = FAIL(err, FATAL, EX_SOFTWARE, "cannot read %s: %s", topic_name(topic),
+                          rd_kafka_err2str(code));
     }
     rd_kafka_topic_partition_list_destroy(list);
-    source->placed = status == OK;
+    source->inputs[topic].placed = status == OK;
     return status;
+}
+
+static enum status place_all(struct kafka_source *source, struct error *err) {
+    for (int topic = 0; topic < TOPIC_INPUTS; topic++)
+        if (!source->inputs[topic].placed)
+            TRY(place(source, (enum topic)topic, err));
+    return OK;
 }
 
 /* ---- the port ---- */
@@ -131,42 +160,90 @@ static void give_back(struct kafka_source *source) {
 }
 
 /* An error in place of a record. Offsets that are gone are found, and named, by placing anew. */
-static enum status failed(struct kafka_source *source, struct error *err) {
+static enum status failed(struct kafka_source *source, enum topic topic, struct error *err) {
     const rd_kafka_message_t *message = source->message;
     struct verdict v = kafka_verdict(message->err);
     if (v.status == RETRY)
         return OK; /* librdkafka tries again by itself */
     if (message->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET ||
         message->err == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE) {
-        source->placed = false;
+        source->inputs[topic].placed = false;
         return OK;
     }
     return FAIL(err, FATAL, v.exit_code, "%s-%d: cannot read it at offset %" PRId64 ": %s",
-                message->rkt != NULL ? rd_kafka_topic_name(message->rkt) : "inputs",
+                message->rkt != NULL ? rd_kafka_topic_name(message->rkt) : topic_name(topic),
                 message->partition, message->offset, rd_kafka_message_errstr(message));
+}
+
+/* What is in the input's queue, without waiting. */
+static enum status take(struct kafka_source *source, enum topic topic, struct record *out,
+                        bool *got, struct error *err) {
+    source->message = rd_kafka_consumer_poll(source->inputs[topic].reader, 0);
+    if (source->message == NULL)
+        return OK;
+    if (source->message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        enum status status = failed(source, topic, err);
+        give_back(source);
+        return status;
+    }
+    bool ours = kafka_record(&source->config, source->message, out);
+    struct source_slot *slot = ours ? find(source, out->topic, out->partition) : NULL;
+    ASSERT(slot != NULL);
+    slot->next_offset = out->offset + 1;
+    *got = true;
+    source->gave_listing = topic == TOPIC_ITEM_CONTENT;
+    source->since_look = source->gave_listing ? INTERACTIONS_PER_LOOK : source->since_look + 1;
+    return OK;
+}
+
+static enum status take_any(struct kafka_source *source, struct record *out, bool *got,
+                            struct error *err) {
+    if (source->since_look >= INTERACTIONS_PER_LOOK) {
+        source->since_look = 0;
+        TRY(take(source, TOPIC_ITEM_CONTENT, out, got, err));
+        if (*got)
+            return OK;
+    }
+    TRY(take(source, TOPIC_INTERACTIONS, out, got, err));
+    if (*got)
+        return OK;
+    return take(source, TOPIC_ITEM_CONTENT, out, got, err);
+}
+
+/* Until something comes, poll_ms at most, or until interactions that wait are due. */
+static void wait_for_any(struct kafka_source *source, int64_t now_ms) {
+    struct pollfd wake = {.fd = source->wake, .events = POLLIN};
+    int64_t wait_ms = source->config.poll_ms;
+    uint64_t count;
+    if (source->waiting_since_ms != 0) {
+        int64_t due_ms = source->waiting_since_ms + source->config.linger_ms - now_ms;
+        wait_ms = due_ms < 0 ? 0 : due_ms < wait_ms ? due_ms : wait_ms;
+    }
+    if (poll(&wake, 1, (int)wait_ms) == 1)
+        (void)!read(source->wake, &count, sizeof count);
 }
 
 static enum status source_next(void *self, struct record *out, bool *got, bool *end,
                                struct error *err) {
     struct kafka_source *source = self;
-    *got = *end = false;
+    bool gave_listing = source->gave_listing;
+    *got = *end = source->gave_listing = false;
     give_back(source);
-    if (kafka_now_ms() >= source->refresh_at_ms)
+    int64_t now_ms = kafka_now_ms();
+    if (now_ms >= source->refresh_at_ms)
         TRY(refresh_partitions(source, err));
-    if (!source->placed)
-        TRY(place(source, err));
-    source->message = rd_kafka_consumer_poll(source->client, (int)source->config.poll_ms);
-    if (source->message == NULL)
-        return OK;
-    if (source->message->err != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return failed(source, err);
-    bool ours = kafka_record(&source->config, source->message, out);
-    struct source_slot *slot = ours ? find(source, out->topic, out->partition) : NULL;
-    ASSERT(slot != NULL);
-    slot->next_offset = out->offset + 1;
-    if (out->topic == TOPIC_INTERACTIONS && source->waiting_since_ms == 0)
-        source->waiting_since_ms = kafka_now_ms();
-    *got = true;
+    TRY(place_all(source, err));
+    if (now_ms < source->breath_at_ms)
+        TRY(take_any(source, out, got, err));
+    /* a content epoch is formed when there is nothing more at once: no waiting after a listing */
+    if (!*got && !gave_listing && now_ms < source->breath_at_ms) {
+        wait_for_any(source, now_ms);
+        TRY(take_any(source, out, got, err));
+    }
+    if (!*got)
+        source->breath_at_ms = now_ms + BREATH_MS;
+    else if (out->topic == TOPIC_INTERACTIONS && source->waiting_since_ms == 0)
+        source->waiting_since_ms = now_ms;
     return OK;
 }
 
@@ -176,8 +253,10 @@ static enum status source_rewind(void *self, const struct position *positions, u
     struct kafka_source *source = self;
     give_back(source);
     source->waiting_since_ms = 0;
-    source->placed = false;
-    rd_kafka_assign(source->client, NULL);
+    for (int topic = 0; topic < TOPIC_INPUTS; topic++) {
+        source->inputs[topic].placed = false;
+        rd_kafka_assign(source->inputs[topic].reader, NULL);
+    }
     for (uint32_t s = 0; s < source->slot_count; s++)
         source->slots[s].next_offset = INT64_MIN;
     for (uint32_t i = 0; i < count; i++) {
@@ -191,9 +270,9 @@ static enum status source_rewind(void *self, const struct position *positions, u
                         "restore it, or start with a new application name and new outputs",
                         source->config.prefix, topic_name(positions[i].topic),
                         positions[i].partition, positions[i].next_offset,
-                        source->partitions[positions[i].topic]);
+                        source->inputs[positions[i].topic].partitions);
     }
-    enum status status = place(source, err);
+    enum status status = place_all(source, err);
     return status == RETRY ? OK : status;
 }
 
@@ -218,10 +297,27 @@ struct source_port kafka_source_port(struct kafka_source *source) {
 
 /* ---- opening ---- */
 
-static enum status begin(struct kafka_source *source, struct error *err) {
+/* librdkafka writes to the eventfd when a queue that was empty has something. */
+static enum status open_reader(struct kafka_source *source, enum topic topic, struct error *err) {
+    static const uint64_t one = 1;
     struct client_options options = {.role = CLIENT_READER};
-    TRY(kafka_client_create(&source->client, &source->config, &options, err));
-    return refresh_partitions(source, err);
+    rd_kafka_t **reader = &source->inputs[topic].reader;
+    TRY(kafka_client_create(reader, &source->config, &options, err));
+    rd_kafka_queue_t *queue = rd_kafka_queue_get_consumer(*reader);
+    rd_kafka_queue_io_event_enable(queue, source->wake, &one, sizeof one);
+    rd_kafka_queue_destroy(queue);
+    return OK;
+}
+
+static enum status begin(struct kafka_source *source, struct error *err) {
+    struct client_options options = {.role = CLIENT_ADMIN};
+    source->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (source->wake < 0)
+        return FAIL(err, FATAL, EX_OSERR, "eventfd: %s", strerror(errno));
+    TRY(kafka_client_create(&source->asker, &source->config, &options, err));
+    TRY(refresh_partitions(source, err));
+    TRY(open_reader(source, TOPIC_ITEM_CONTENT, err));
+    return open_reader(source, TOPIC_INTERACTIONS, err);
 }
 
 enum status kafka_source_open(struct kafka_source **out, const struct kafka_config *config,
@@ -229,7 +325,7 @@ enum status kafka_source_open(struct kafka_source **out, const struct kafka_conf
     struct arena arena;
     TRY(arena_reserve(&arena, "Kafka source", sizeof(struct kafka_source), err));
     struct kafka_source *source = arena_must(&arena, sizeof *source);
-    *source = (struct kafka_source){.arena = arena, .config = *config};
+    *source = (struct kafka_source){.arena = arena, .config = *config, .wake = -1};
     enum status status = begin(source, err);
     if (status == OK)
         *out = source;
@@ -240,8 +336,14 @@ enum status kafka_source_open(struct kafka_source **out, const struct kafka_conf
 
 void kafka_source_close(struct kafka_source *source) {
     give_back(source);
-    if (source->client != NULL)
-        rd_kafka_destroy_flags(source->client, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    for (int topic = 0; topic < TOPIC_INPUTS; topic++)
+        if (source->inputs[topic].reader != NULL)
+            rd_kafka_destroy_flags(source->inputs[topic].reader,
+                                   RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    if (source->asker != NULL)
+        rd_kafka_destroy_flags(source->asker, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    if (source->wake >= 0)
+        close(source->wake);
     struct arena arena = source->arena; /* holds the source itself */
     arena_release(&arena);
 }

@@ -122,6 +122,50 @@ START_TEST(clicks_are_due_when_the_first_has_waited) {
 }
 END_TEST
 
+/* Whatever interactions were fetched before it. */
+START_TEST(a_listing_overtakes_a_backlog_of_interactions) {
+    enum { BACKLOG = 20000 };
+    struct world *w = world_with_topics("backlog");
+    struct error err = {0};
+    world_produce(w, "interactions", 0, "click ", BACKLOG);
+    struct kafka_source *source = open_ok(w);
+    struct source_port port = kafka_source_port(source);
+    for (int i = 0; i < 10; i++) {
+        char value[32];
+        snprintf(value, sizeof value, "click %d", i);
+        expect(&port, value);
+    }
+    world_produce(w, "item-content", 0, "item ", 1);
+    struct record record = {0};
+    bool got = false, end, listing = false;
+    int before = 10;
+    for (; before < BACKLOG && !listing; before += got && !listing) {
+        usleep(1000); /* an interaction takes its time */
+        ck_assert_msg(port.next(port.self, &record, &got, &end, &err) == OK, "%s", err.text);
+        listing = got && record.topic == TOPIC_ITEM_CONTENT;
+    }
+    ck_assert_msg(listing, "the listing came after %d interactions", before);
+    kafka_source_close(source);
+}
+END_TEST
+
+/* The budgets bound what waits, not how fast it goes: all comes, in order. */
+START_TEST(small_budgets_only_fetch_more_often) {
+    enum { BACKLOG = 20000 };
+    struct world *w = world_with_topics("budget");
+    w->config.fetch_bytes_max = 65536;
+    world_produce(w, "interactions", 0, "click ", BACKLOG);
+    struct kafka_source *source = open_ok(w);
+    struct source_port port = kafka_source_port(source);
+    for (int i = 0; i < BACKLOG; i++) {
+        char value[32];
+        snprintf(value, sizeof value, "click %d", i);
+        expect(&port, value);
+    }
+    kafka_source_close(source);
+}
+END_TEST
+
 START_TEST(a_partition_that_is_added_is_read_from_its_beginning) {
     struct world *w = world_with_topics("grown");
     char name[256], text[256];
@@ -170,6 +214,8 @@ int main(void) {
     tcase_add_test(cases, what_retention_took_is_an_error_with_a_remedy);
     tcase_add_test(cases, what_is_deleted_while_reading_is_an_error_too);
     tcase_add_test(cases, clicks_are_due_when_the_first_has_waited);
+    tcase_add_test(cases, a_listing_overtakes_a_backlog_of_interactions);
+    tcase_add_test(cases, small_budgets_only_fetch_more_often);
     tcase_add_test(cases, a_partition_that_is_added_is_read_from_its_beginning);
     tcase_add_test(cases, a_topic_that_is_missing_is_named);
     suite_add_tcase(suite, cases);

@@ -127,6 +127,7 @@ static inline void world_produce(const struct world *w, const char *topic, int32
     world_name(w, topic, name);
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     rd_kafka_conf_set(conf, "bootstrap.servers", w->brokers, text, sizeof text);
+    rd_kafka_conf_set(conf, "enable.idempotence", "true", text, sizeof text); /* keeps the order */
     rd_kafka_t *producer = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
     ck_assert_ptr_nonnull(producer);
     for (int i = 0; i < count; i++) {

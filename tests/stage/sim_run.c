@@ -13,6 +13,7 @@
 void sim_setup_small(struct sim_setup *out) {
     *out = (struct sim_setup){.stage = {.epoch_batches = 2,
                                         .epoch_events_max = 150,
+                                        .epoch_bytes_max = 64 << 20,
                                         .content_listings = 8,
                                         .ahead_ms = 3600000,
                                         .join_window_ms = 60000,

@@ -163,6 +163,19 @@ START_TEST(bad_inputs_are_set_aside_and_the_rest_is_applied) {
 }
 END_TEST
 
+/* What gathers for an epoch is bounded in bytes, too: by records large and small, of either kind. */
+START_TEST(epochs_close_where_their_bytes_are_full) {
+    plain_stream(false, rng_stream(5, RNG_TEST, 5, 0));
+    run_to_end(&oracle);
+    uint64_t epochs = totals_of(&oracle).epochs, events = totals_of(&oracle).events;
+    small.stage.epoch_bytes_max = 1; /* one record is always taken */
+    run_to_end(&run);
+    ck_assert_uint_lt(epochs, events);
+    ck_assert_uint_eq(totals_of(&run).events, events);
+    ck_assert_uint_eq(totals_of(&run).epochs, events);
+}
+END_TEST
+
 /* ---- manifests ---- */
 
 /* The epoch's ranges are the next records of each partition, without gap or repeat. */
@@ -622,6 +635,7 @@ int main(void) {
     Suite *suite = suite_create("stage");
     add_case(suite, "fates", every_input_has_one_fate, 2 * MARKET_LABELS);
     add_case(suite, "bad inputs", bad_inputs_are_set_aside_and_the_rest_is_applied, 1);
+    add_case(suite, "bytes", epochs_close_where_their_bytes_are_full, 1);
     add_case(suite, "ranges", manifests_cover_every_input_once, 1);
     add_case(suite, "clock ahead", a_clock_that_runs_ahead_makes_nobody_late, 1);
     add_case(suite, "output time", outputs_have_the_time_of_the_last_good_input, 1);
