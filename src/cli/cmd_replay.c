@@ -204,31 +204,51 @@ static enum status adopt_config(struct session *session, const char *outputs, st
     return OK;
 }
 
+static void verify_answer(const struct session *session, const struct verify_result *result,
+                          bool finished, bool json) {
+    char hex[DIGEST_HEX_BYTES];
+    digest_hex(tables_digest(stage_tables(session->stage)), hex);
+    if (json)
+        printf("{\"verified_epochs\":%" PRIu64 ",\"digest\":\"%s\",\"finished\":%s", result->epochs,
+               hex, finished ? "true" : "false");
+    if (json && result->live)
+        printf(",\"rows_compared\":%" PRIu64 ",\"rows_compacted\":%" PRIu64
+               ",\"rows_unseen\":%" PRIu64,
+               result->rows_compared, result->rows_compacted, result->rows_unseen);
+    if (json) {
+        printf("}\n");
+        return;
+    }
+    printf("verified: %" PRIu64 " epochs, every %s equal%s; digest %s\n", result->epochs,
+           result->live ? "digest" : "row",
+           finished ? "" : " (the replay is not finished: --resume goes on)", hex);
+    if (result->live)
+        printf("rows: %" PRIu64 " compared and equal; %" PRIu64
+               " could not be compared, compacted away after they were overwritten (%" PRIu64
+               " of them by nothing that is in this recording)\n",
+               result->rows_compared, result->rows_compacted, result->rows_unseen);
+}
+
 static enum status verify(struct session *session, const struct arguments *a, struct error *err) {
     struct progress progress;
-    uint64_t epochs;
-    const char *outputs = has_epochs(session) ? session->from : session->to;
-    if (outputs == NULL)
+    struct verify_result result;
+    const char *outputs = session->to;
+    if (outputs == NULL || strcmp(outputs, session->from) == 0)
+        outputs = session->from;
+    if (outputs == session->from && !has_epochs(session))
         return FAIL(err, FATAL, EX_USAGE,
                     "%s has no epochs topic: name the folder of its replay with --to",
                     session->from);
     TRY(adopt_config(session, outputs, err));
     progress_start(&progress, session->settings.progress_s);
-    enum status status = verify_outputs(session, outputs, &progress, &epochs, err);
+    enum status status = verify_outputs(session, outputs, &progress, &result, err);
     progress_end(&progress);
     TRY(status);
-    char hex[DIGEST_HEX_BYTES];
-    digest_hex(tables_digest(stage_tables(session->stage)), hex);
     char finished[FILE_PATH_BYTES];
     bool whole =
         snprintf(finished, sizeof finished, "%s/recording.yaml", outputs) < (int)sizeof finished &&
         file_exists(finished);
-    if (a->json)
-        printf("{\"verified_epochs\":%" PRIu64 ",\"digest\":\"%s\",\"finished\":%s}\n", epochs, hex,
-               whole ? "true" : "false");
-    else
-        printf("verified: %" PRIu64 " epochs, every row equal%s; digest %s\n", epochs,
-               whole ? "" : " (the replay is not finished: --resume goes on)", hex);
+    verify_answer(session, &result, whole, a->json);
     return OK;
 }
 

@@ -19,6 +19,7 @@ static const struct command commands[] = {
     {"import", cmd_import, "a public data set -> recorded topics"},
     {"replay", cmd_replay, "the stage on recorded topics; no broker"},
     {"run", cmd_run, "the stage on Kafka"},
+    {"record", cmd_record, "live topics -> recorded topics"},
     {"check", cmd_check, "every error in a configuration file, with line and column"},
 };
 static const uint32_t command_count = (uint32_t)(sizeof commands / sizeof commands[0]);

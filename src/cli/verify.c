@@ -1,5 +1,6 @@
 #include "cli/verify.h"
 #include "cli/output_log.h"
+#include "cli/verify_live.h"
 #include "math/blas_core.h"
 #include <inttypes.h>
 #include <math.h>
@@ -15,6 +16,7 @@ struct comparison {
     struct recording_writer_config written;
     uint64_t epoch;
     int64_t next_offset[TOPIC_COUNT][64];
+    struct live_rows *live; /* of a recording of live topics; NULL: of a replay's outputs */
 };
 
 static enum status compare_begin(void *self, uint64_t epoch, struct error *err) {
@@ -71,7 +73,7 @@ static enum status differs(struct comparison *c, const struct record *made, cons
                 c->epoch, row.table, key, topic_name(made->topic), how);
 }
 
-static bool headers_equal(const struct record *a, const struct record *b) {
+bool record_headers_equal(const struct record *a, const struct record *b) {
     if (a->header_count != b->header_count)
         return false;
     for (uint32_t h = 0; h < a->header_count; h++)
@@ -81,12 +83,23 @@ static bool headers_equal(const struct record *a, const struct record *b) {
     return true;
 }
 
+static enum status compare_live(struct comparison *c, const struct record *made,
+                                struct error *err) {
+    enum live_match match;
+    TRY(live_rows_match(c->live, made, &match, err));
+    if (match == LIVE_OTHER_VALUE)
+        return differs(c, made, "what is recorded differs from the recomputed record", err);
+    return match == LIVE_MISSING ? differs(c, made, "is not in the recording", err) : OK;
+}
+
 static enum status compare_put(void *self, const struct record *made, struct error *err) {
     struct comparison *c = self;
     struct record recorded;
     bool got;
     if (made->topic == TOPIC_EPOCHS)
         return OK; /* compared field by field afterwards */
+    if (c->live != NULL)
+        return compare_live(c, made, err);
     int32_t partition = recording_partition(made, c->written.partitions[made->topic]);
     TRY(output_log_next(c->log, made->topic, partition, &recorded, &got, err));
     if (!got)
@@ -98,7 +111,7 @@ static enum status compare_put(void *self, const struct record *made, struct err
         return differs(c, made, "the recorded value differs from the recomputed one", err);
     if (made->timestamp_ms != recorded.timestamp_ms)
         return differs(c, made, "the recorded timestamp differs from the recomputed one", err);
-    if (!headers_equal(made, &recorded))
+    if (!record_headers_equal(made, &recorded))
         return differs(c, made, "the recorded headers differ from the recomputed ones", err);
     return OK;
 }
@@ -154,6 +167,21 @@ static const char *field_that_differs(const struct manifest *a, const struct man
     return batches_equal(a, b) ? NULL : "batches";
 }
 
+/* A replay's own offsets; on Kafka control records are among them, and live_rows_left() holds the records against the ends. */
+static enum status compare_own_ends(const struct manifest *made, const struct manifest *recorded,
+                                    struct error *err) {
+    for (uint32_t i = 0; i < recorded->end_count; i++)
+        for (uint32_t j = 0; j < made->end_count; j++)
+            if (made->ends[j].topic == recorded->ends[i].topic &&
+                made->ends[j].partition == recorded->ends[i].partition &&
+                made->ends[j].end_offset != recorded->ends[i].end_offset)
+                return FAIL(err, FATAL, EX_DATAERR,
+                            "epoch %" PRIu64 ": %s-%d has records that were not recomputed",
+                            recorded->epoch, topic_name(made->ends[j].topic),
+                            made->ends[j].partition);
+    return OK;
+}
+
 static enum status compare_manifests(const struct manifest *made, const struct manifest *recorded,
                                      struct error *err) {
     unsigned long long epoch = (unsigned long long)recorded->epoch;
@@ -165,14 +193,6 @@ static enum status compare_manifests(const struct manifest *made, const struct m
                         "epoch %llu: the digest of table '%s' differs from the manifest's", epoch,
                         made->tables[i].name);
     }
-    for (uint32_t i = 0; i < recorded->end_count; i++)
-        for (uint32_t j = 0; j < made->end_count; j++)
-            if (made->ends[j].topic == recorded->ends[i].topic &&
-                made->ends[j].partition == recorded->ends[i].partition &&
-                made->ends[j].end_offset != recorded->ends[i].end_offset)
-                return FAIL(err, FATAL, EX_DATAERR,
-                            "epoch %llu: %s-%d has records that were not recomputed", epoch,
-                            topic_name(made->ends[j].topic), made->ends[j].partition);
     if (!digest_equal(made->state, recorded->state) || made->range_count != recorded->range_count)
         return FAIL(err, FATAL, EX_DATAERR,
                     "epoch %llu: the manifest differs from the recomputed one", epoch);
@@ -194,6 +214,18 @@ static enum status check_core(const struct manifest *manifest, struct error *err
                 manifest->blas_core, running, manifest->blas_core);
 }
 
+/* What no epoch has published. */
+static enum status check_left(struct comparison *c, bool after_last, struct error *err) {
+    struct record record;
+    bool got;
+    TRY(live_rows_left(c->live, after_last, &record, &got, err));
+    return got ? differs(c, &record,
+                         after_last ? "is after the last epoch with a manifest"
+                                    : "is in the recording and was not recomputed",
+                         err)
+               : OK;
+}
+
 static enum status verify_epoch(struct comparison *c, const struct manifest *manifest,
                                 struct error *err) {
     bool done;
@@ -206,8 +238,12 @@ static enum status verify_epoch(struct comparison *c, const struct manifest *man
     TRY(check_core(manifest, err));
     TRY(recording_source_follow(c->session->source, manifest->ranges, manifest->range_count, err));
     stage_follow(c->session->stage, manifest);
+    if (c->live != NULL)
+        live_rows_begin(c->live, manifest);
     TRY(stage_step(c->session->stage, &done, err));
-    return compare_manifests(stage_last_manifest(c->session->stage), manifest, err);
+    const struct manifest *made = stage_last_manifest(c->session->stage);
+    TRY(c->live != NULL ? check_left(c, false, err) : compare_own_ends(made, manifest, err));
+    return compare_manifests(made, manifest, err);
 }
 
 static void show(struct session *session, struct progress *progress) {
@@ -235,8 +271,8 @@ static enum status check_ends(struct comparison *c, uint64_t epochs, struct erro
     return OK;
 }
 
-static enum status verify_all(struct comparison *c, struct progress *progress, uint64_t *epochs,
-                              struct error *err) {
+static enum status verify_all(struct comparison *c, struct progress *progress,
+                              struct verify_result *result, struct error *err) {
     struct arena scratch;
     TRY(arena_reserve(&scratch, "manifests", MANIFEST_BYTES, err));
     enum status status = OK;
@@ -246,31 +282,55 @@ static enum status verify_all(struct comparison *c, struct progress *progress, u
         status = output_log_manifest(c->log, &scratch, &manifest, &got, err);
         if (status == OK && got)
             status = verify_epoch(c, &manifest, err);
-        if (status == OK && got)
-            *epochs = manifest.epoch;
+        result->epochs += status == OK && got;
         if (progress_due(progress))
             show(c->session, progress);
     }
     arena_release(&scratch);
-    return status;
+    if (status != OK || result->epochs == 0)
+        return status;
+    return c->live != NULL ? check_left(c, true, err) : check_ends(c, c->epoch, err);
+}
+
+/* The partitions of a recorded topic are as many as the topic had. */
+static void live_partitions(const struct session *session, struct recording_writer_config *out) {
+    memset(out->partitions, 0, sizeof out->partitions);
+    for (uint32_t i = 0; i < session->info.partition_count; i++)
+        if (session->info.partitions[i].topic >= TOPIC_INPUTS)
+            out->partitions[session->info.partitions[i].topic]++;
+}
+
+static enum status open_outputs(struct comparison *c, const char *outputs, bool live,
+                                struct error *err) {
+    struct session *session = c->session;
+    session_writer_config(session, &c->written);
+    if (live)
+        live_partitions(session, &c->written);
+    TRY(output_log_open(&c->log, outputs, &c->written, session->codec, &session->arena, err));
+    return live ? live_rows_create(&c->live, c->log, &c->written, &session->arena, err) : OK;
 }
 
 enum status verify_outputs(struct session *session, const char *outputs, struct progress *progress,
-                           uint64_t *epochs, struct error *err) {
+                           struct verify_result *result, struct error *err) {
     struct comparison *c = arena_must(&session->arena, sizeof *c);
     *c = (struct comparison){.session = session};
-    *epochs = 0;
-    session_writer_config(session, &c->written);
-    TRY(output_log_open(&c->log, outputs, &c->written, session->codec, &session->arena, err));
-    TRY(session_stage(session, recording_source_port(session->source),
-                      (struct sink_port){c, compare_begin, compare_put, compare_ends,
-                                         compare_commit, compare_abort},
-                      err));
-    enum status status = verify_all(c, progress, epochs, err);
-    if (status == OK && *epochs > 0)
-        status = check_ends(c, *epochs, err);
+    *result = (struct verify_result){.live = session->info.live && outputs == session->from};
+    enum status status = open_outputs(c, outputs, result->live, err);
+    if (status == OK)
+        status = session_stage(session, recording_source_port(session->source),
+                               (struct sink_port){c, compare_begin, compare_put, compare_ends,
+                                                  compare_commit, compare_abort},
+                               err);
+    if (status == OK)
+        status = verify_all(c, progress, result, err);
+    if (c->live != NULL) {
+        result->rows_compared = live_rows_compared(c->live);
+        result->rows_compacted = live_rows_compacted(c->live);
+        result->rows_unseen = live_rows_unseen(c->live);
+        live_rows_close(c->live);
+    }
     output_log_close(c->log);
-    if (status == OK && *epochs == 0)
+    if (status == OK && result->epochs == 0)
         return FAIL(err, FATAL, EX_NOINPUT,
                     "%s: no manifest in the epochs topic: nothing to verify", outputs);
     return status;

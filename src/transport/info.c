@@ -157,6 +157,12 @@ static enum status read_partitions(const struct reading *r, const yaml_node_t *r
     return OK;
 }
 
+static bool is_true(const struct reading *r, const yaml_node_t *root, const char *key) {
+    const yaml_node_t *node = get(r, root, key);
+    return node != NULL && node->type == YAML_SCALAR_NODE &&
+           bytes_equal(scalar(node), bytes_text("true"));
+}
+
 static enum status read_root(const struct reading *r, struct recording_info *out) {
     yaml_node_t *root = yaml_document_get_root_node(r->document);
     if (root == NULL || root->type != YAML_MAPPING_NODE)
@@ -164,9 +170,8 @@ static enum status read_root(const struct reading *r, struct recording_info *out
                    "this is no recording: `recording`, `partitions` and `schemas` must be here");
     int64_t version;
     TRY(get_number(r, root, "recording", INFO_VERSION, INFO_VERSION, &version));
-    yaml_node_t *synthetic = get(r, root, "synthetic");
-    out->synthetic = synthetic != NULL && synthetic->type == YAML_SCALAR_NODE &&
-                     bytes_equal(scalar(synthetic), bytes_text("true"));
+    out->synthetic = is_true(r, root, "synthetic");
+    out->live = is_true(r, root, "live");
     TRY(read_partitions(r, root, out));
     yaml_node_t *list = NULL;
     TRY(get_sequence(r, root, "schemas", RECORDED_SCHEMAS_MAX, &list, &out->schema_count));
@@ -307,6 +312,8 @@ static void fill(struct writing *w, const struct recording_info *info) {
     w->full |= root == 0;
     add_number(w, root, "recording", INFO_VERSION);
     add_text(w, root, "synthetic", info->synthetic ? "true" : "false", YAML_PLAIN_SCALAR_STYLE);
+    if (info->live)
+        add_text(w, root, "live", "true", YAML_PLAIN_SCALAR_STYLE);
     int list = add_sequence(w, root, "partitions");
     for (uint32_t i = 0; i < info->partition_count && !w->full; i++) {
         const struct recorded_partition *partition = &info->partitions[i];

@@ -104,4 +104,34 @@ enum status kafka_log_next(struct kafka_log *log, struct record *out, bool *got,
                            struct error *err);
 void kafka_log_close(struct kafka_log *log);
 
+/* ---- copy: any partitions between any offsets, for `record` ---- */
+struct kafka_copy;
+struct kafka_span {
+    enum topic topic;
+    int32_t partition;
+    int64_t next_offset; /* all before it has been handed out */
+    int64_t end_offset;  /* one past the last that is wanted; INT64_MAX: as they come */
+};
+/* Joins no group and commits nothing. */
+enum status kafka_copy_open(struct kafka_copy **out, const struct kafka_config *config,
+                            struct error *err);
+/* 0: there is no such topic. */
+enum status kafka_copy_partitions(struct kafka_copy *copy, enum topic topic, int32_t *count,
+                                  struct error *err);
+/* Where the partition begins, and where what is committed ends. */
+enum status kafka_copy_range(struct kafka_copy *copy, enum topic topic, int32_t partition,
+                             int64_t *low, int64_t *high, struct error *err);
+/* The first offset whose timestamp is at or past time_ms; where there is none, the end of what is committed. */
+enum status kafka_copy_offset_at(struct kafka_copy *copy, enum topic topic, int32_t partition,
+                                 int64_t time_ms, int64_t *offset, struct error *err);
+/* From now on these: borrowed, their next_offset kept current, their end_offset the caller's to change. FATAL EX_DATAERR when a
+ * partition does not have its next_offset (any more). */
+enum status kafka_copy_begin(struct kafka_copy *copy, struct kafka_span *spans, uint32_t count,
+                             struct error *err);
+/* The next committed record of any span; *got = false: nothing now, or all spans have reached their ends. */
+enum status kafka_copy_next(struct kafka_copy *copy, struct record *out, bool *got,
+                            struct error *err);
+bool kafka_copy_done(const struct kafka_copy *copy);
+void kafka_copy_close(struct kafka_copy *copy);
+
 #endif

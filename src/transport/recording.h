@@ -30,6 +30,7 @@ struct recording_info {
     uint32_t schema_count;
     struct recorded_schema *schemas;
     bool synthetic; /* written by `generate` */
+    bool live;      /* copied from Kafka: offsets have gaps, overwritten rows may be missing */
 };
 
 /* Memory from arena. FATAL EX_NOINPUT when the folder or recording.yaml is absent, EX_DATAERR
@@ -74,7 +75,7 @@ enum compression { COMPRESSION_NONE, COMPRESSION_DEFLATE };
 struct recording_writer_config {
     int32_t partitions[TOPIC_COUNT]; /* 0: the topic is not written */
     enum compression compression;
-    bool synthetic;
+    bool synthetic, live;
     uint32_t schema_count;
     const struct recorded_schema *schemas;
 };
@@ -100,6 +101,11 @@ int32_t recording_partition(const struct record *record, int32_t partitions);
  * and timestamp. */
 enum status recording_writer_append(struct recording_writer *writer, const struct record *record,
                                     struct error *err);
+/* The offset that a partition goes on with; it may be set before the partition has records. */
+int64_t recording_writer_next(const struct recording_writer *writer, enum topic topic,
+                              int32_t partition);
+void recording_writer_place(struct recording_writer *writer, enum topic topic, int32_t partition,
+                            int64_t next_offset);
 /* Flushes, writes recording.yaml, fsyncs. Without it the folder has no recording.yaml and is no
  * recording. */
 enum status recording_writer_finish(struct recording_writer *writer, struct error *err);

@@ -257,6 +257,23 @@ enum status recording_writer_append(struct recording_writer *w, const struct rec
     return keep(w, slot, &placed, err);
 }
 
+static struct slot *slot_of(const struct recording_writer *w, enum topic topic, int32_t partition) {
+    ASSERT(partition >= 0 && partition < w->config.partitions[topic]);
+    return &w->slots[w->first_slot[topic] + (uint32_t)partition];
+}
+
+int64_t recording_writer_next(const struct recording_writer *w, enum topic topic,
+                              int32_t partition) {
+    return slot_of(w, topic, partition)->now.next_offset;
+}
+
+void recording_writer_place(struct recording_writer *w, enum topic topic, int32_t partition,
+                            int64_t next_offset) {
+    struct slot *slot = slot_of(w, topic, partition);
+    ASSERT(slot->now.count == 0);
+    slot->now.next_offset = next_offset;
+}
+
 /* ---- the sink ---- */
 
 static enum status sink_begin(void *self, uint64_t epoch, struct error *err) {
@@ -356,7 +373,8 @@ enum status recording_writer_finish(struct recording_writer *w, struct error *er
                                   .schema_count = w->config.schema_count,
                                   /* only read from here on */
                                   .schemas = (struct recorded_schema *)(uintptr_t)w->config.schemas,
-                                  .synthetic = w->config.synthetic};
+                                  .synthetic = w->config.synthetic,
+                                  .live = w->config.live};
     for (uint32_t i = 0; i < w->slot_count; i++) {
         const struct slot *slot = &w->slots[i];
         char path[FILE_PATH_BYTES];

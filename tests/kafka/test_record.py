@@ -1,0 +1,139 @@
+"""record, on the real broker: a live run that was killed, recorded byte for byte, also through kills of `record` itself, and verified."""
+from kafka_case import *
+from confluent_kafka.admin import NewTopic
+try:
+    import fastavro
+except ImportError:
+    fastavro = None
+
+KILLS = 3
+
+
+def record_words(prefix, to, *more):
+    values = [*SMALL, f'kafka.brokers={broker()}', f'kafka.prefix={prefix}', f'kafka.application={prefix}', f'content.dims={DIMS}']
+    return ['record', '-c', os.path.join(SOURCE, 'conf', 'run.yaml'), '--to', to, *settings(values), *more]
+
+
+def create_inputs(prefix):
+    """The records have times of long ago: they are to stay for all that."""
+    admin = AdminClient({'bootstrap.servers': broker()})
+    for future in admin.create_topics([NewTopic(prefix + topic, 1, 1, config={'retention.ms': '-1'}) for topic in INPUTS]).values():
+        future.result(30)
+
+
+class Recorded(KafkaCase):
+    SETS = ['kafka.session_timeout_ms=1000', 'kafka.linger_ms=100', 'kafka.transaction_timeout_ms=5000']
+
+    def run_stage(self, name, events=6000, kills=KILLS):
+        """A live run of content and click epochs, killed in between; the topics' prefix."""
+        prefix = f'{name}{os.getpid()}.'
+        market = self.generate(name, '--dims', DIMS, items=200, users=60, events=events)
+        listings, clicks = read_topic(market, 'item-content'), read_topic(market, 'interactions')
+        create_inputs(prefix)
+        stage = self.start_stage(prefix, sets=self.SETS)
+        self.wait_for_topics(prefix, stage)
+        parts = kills + 1
+        for at in range(parts):
+            produce(prefix + 'item-content', listings[at::parts])
+            produce(prefix + 'interactions', clicks[at::parts] + [clicks[0]._replace(value=b'\x07no')])
+            if at < kills:
+                time.sleep(self.random.uniform(0.5, 2))
+                stage.kill()
+                stage = self.start_stage(prefix, sets=self.SETS)
+        wanted = len(listings) + len(clicks) + parts
+        self.wait_until(lambda: sum(m['counts']['events'] for m in manifests_of(prefix)) >= wanted, f'{wanted} events', [stage])
+        return prefix, stage
+
+    def record(self, prefix, to, *more, code=OK):
+        return self.check(run(*record_words(prefix, to, *more)), code)
+
+    def verify(self, folder, code=OK):
+        return self.check(run('replay', '--verify', '-c', os.path.join(SOURCE, 'conf', 'run.yaml'), '--from', folder, '--json',
+                              *settings([*SMALL, f'content.dims={DIMS}'])), code)
+
+    def assert_recorded(self, prefix, folder, topics=(*INPUTS, *OUTPUT_TOPICS)):
+        """What a read_committed reader sees, each record as it is."""
+        for topic in topics:
+            wanted = [Record(m.offset(), m.timestamp()[1], m.key(), m.value(), m.headers() or []) for m in committed(prefix + topic)]
+            self.assertEqual(read_topic(folder, topic), wanted, topic)
+
+    def test_record_and_verify(self):
+        prefix, stage = self.run_stage('record')
+        self.assertEqual(stage.terminate(), OK)
+        folder = self.path('recorded')
+        answer = self.record(prefix, folder, '--until', 'latest', '--json').json()
+        self.assert_recorded(prefix, folder)
+        made = manifests(folder)
+        self.assertEqual(answer['last_epoch'], made[-1]['epoch'])
+        self.assertEqual({m['kind'] for m in made}, {'CONTENT', 'CLICK'})
+        verified = self.verify(folder).json()
+        self.assertEqual(verified['verified_epochs'], len(made))
+        self.assertEqual((verified['rows_compacted'], verified['rows_compared']),
+                         (0, sum(m['counts']['rows'] + m['counts']['dead_letters'] for m in made)))
+        self.open_with_fastavro(folder, answer['records'])
+        self.flip_bytes(folder)
+
+    def open_with_fastavro(self, folder, records):
+        if fastavro is None:
+            return
+        count = 0
+        for name in data_files(folder):
+            with open(os.path.join(folder, name), 'rb') as file:
+                count += sum(1 for _ in fastavro.reader(file))
+        self.assertEqual(count, records)
+
+    def flip_bytes(self, folder):
+        """One bit of one record: the input, the row, the dead letter or the manifest is named."""
+        def flipped(name, at):
+            changed = copy(folder, self.path('flipped'))
+            records = read_file(os.path.join(changed, name))
+            one = records[at]
+            value = bytearray(one.value)
+            value[-1] ^= 1
+            records[at] = one._replace(value=bytes(value))
+            write_file(os.path.join(changed, name), records)
+            result = self.verify(changed, BAD_DATA)
+            shutil.rmtree(changed)
+            return result
+        self.says(flipped('interactions-0.avro', 1000), 'epoch', 'input interactions-0', 'offset 1000')
+        for topic in ROW_TOPICS:
+            self.says(flipped(topic + '-0.avro', -1), 'epoch', topic)
+        self.says(flipped('dead-letter-0.avro', 0), 'dead letter of input interactions-0')
+        self.says(flipped('epochs-0.avro', 3), 'manifest')
+
+    def test_killed_and_resumed(self):
+        """record itself is killed again and again, beside a stage at work; what it leaves is one recording."""
+        prefix, stage = self.run_stage('resumed', events=20000, kills=0)
+        folder = self.path('recorded')
+        kills = 0
+        for turn in range(40):
+            process = start(*record_words(prefix, folder, '--until', 'latest', '--json', *(['--resume'] if turn else [])))
+            try:
+                process.wait(self.random.uniform(0.3, 2) + 0.05 * turn)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                kills += 1
+            result = finish(process)
+            if result.code == OK:
+                break
+            self.assertEqual(result.code, -signal.SIGKILL, result.err)
+        self.assertGreater(kills, 2)
+        self.assert_recorded(prefix, folder)
+        self.verify(folder)
+        # what has come since: without an end it follows, up to SIGTERM
+        process = start(*record_words(prefix, folder, '--resume', '--json'))
+        market = self.generate('more', '--dims', DIMS, items=20, users=20, events=3000)
+        before = len(manifests_of(prefix))
+        produce(prefix + 'interactions', read_topic(market, 'interactions'))
+        self.wait_until(lambda: len(manifests_of(prefix)) > before + 2, 'epochs', [stage])
+        process.send_signal(signal.SIGTERM)
+        self.check(finish(process))
+        self.assertEqual(stage.terminate(), OK)
+        self.record(prefix, folder, '--resume', '--until', 'latest')
+        self.assert_recorded(prefix, folder)
+        self.verify(folder)
+        self.says(self.record(prefix, folder, '--until', 'latest', code=CANNOT_CREATE), 'not empty')
+
+
+if __name__ == '__main__':
+    main()
