@@ -12,7 +12,9 @@ enum rng_use {
     RNG_TOKENIZER,    /* a = codebook version */
     RNG_NEGATIVE,     /* a = topic << 32 | partition, b = offset */
     RNG_GENERATE,     /* the synthetic marketplace */
-    RNG_TEST          /* tests and benchmarks */
+    RNG_TEST,         /* tests and benchmarks */
+    RNG_PAIR,         /* a = user's row, b = the user's clicks */
+    RNG_ENCODER       /* a = step */
 };
 
 struct rng {

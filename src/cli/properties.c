@@ -4,12 +4,12 @@
 
 static const char *const gate_names[] = {"half", "learned", NULL};
 static const char *const switch_names[] = {"off", "on", NULL};
-static const char *const encoder_names[] = {"pca", NULL};
+static const char *const encoder_names[] = {"pca", "behaviour", NULL};
 static const char *const codebook_names[] = {"frozen", "continual", NULL};
 static const char *const policy_names[] = {"apply", "set-aside", NULL};
 static const char *const compression_names[] = {"none", "deflate", NULL};
 _Static_assert(GATE_HALF == 0 && GATE_LEARNED == 1, "gate_names");
-_Static_assert(ENCODER_PCA == 0, "encoder_names");
+_Static_assert(ENCODER_PCA == 0 && ENCODER_BEHAVIOUR == 1, "encoder_names");
 _Static_assert(PARKING_APPLY == 0 && PARKING_SET_ASIDE == 1, "policy_names");
 _Static_assert(COMPRESSION_NONE == 0 && COMPRESSION_DEFLATE == 1, "compression_names");
 _Static_assert(sizeof(enum variant) == 4 && sizeof(enum encoder) == 4 &&
@@ -59,24 +59,24 @@ const struct property properties[] = {
     NAME("tokenizer.codebooks", updates.on, codebook_names, "frozen",
          "Whether the codebooks stay as first trained (frozen) or follow what is shown and listed "
          "(continual). The settings below down to tokenizer.sweep are for the latter."),
-    NUMBER("tokenizer.version_epochs", PROPERTY_U32, updates.publish_epochs, 1, 1000000, "8",
+    NUMBER("tokenizer.version_epochs", PROPERTY_U32, updates.publish_epochs, 1, 1000000, "1",
            "click epochs",
            "A new codebook_version is published every so many; items are assigned from published "
            "ones only."),
     LIST("tokenizer.memory", updates.memory, SID_CODES, 2, 1000000000,
-         "[400000, 200000, 100000, 100000, 100000]", "item events",
+         "[20000, 15000, 15000, 15000, 15000]", "item events",
          "How far back each level's running means reach: the coarse level longest."),
     NUMBER("tokenizer.popularity", PROPERTY_F32, updates.popularity, 0, 2, "1", "",
            "Exponent of an item event's weight in the item events since the item's last one: 0 "
            "counts popular items as often as they are shown, 1 all items alike."),
     NUMBER("tokenizer.weight_max", PROPERTY_F32, updates.weight_max, 1, 1e9, "1e+05", "",
            "Of that weight."),
-    NUMBER("tokenizer.reluctance_first", PROPERTY_F32, updates.reluctance_first, 0, 1, "0.2", "",
+    NUMBER("tokenizer.reluctance_first", PROPERTY_F32, updates.reluctance_first, 0, 1, "0.05", "",
            "An item leaves its code of the first level only for one that is nearer by this share "
            "of the squared distance ..."),
-    NUMBER("tokenizer.reluctance", PROPERTY_F32, updates.reluctance, 0, 1, "0.1", "",
+    NUMBER("tokenizer.reluctance", PROPERTY_F32, updates.reluctance, 0, 1, "0.02", "",
            "... and so for the other levels."),
-    NUMBER("tokenizer.reset_share", PROPERTY_F32, updates.reset_share, 0, 1, "0.1", "",
+    NUMBER("tokenizer.reset_share", PROPERTY_F32, updates.reset_share, 0, 1, "0.05", "",
            "A code with less than this share of its level's mean count is nearly empty."),
     NUMBER("tokenizer.reset_versions", PROPERTY_U32, updates.reset_versions, 1, 1000000, "4",
            "versions",
@@ -84,7 +84,7 @@ const struct property properties[] = {
     NUMBER("tokenizer.balance", PROPERTY_F32, updates.balance, 0, 1000, "0", "",
            "Codes of the last residual level with less than 1/balance of the mean count look "
            "closer than they are, down to half the squared distance. 0: none do."),
-    NUMBER("tokenizer.sweep", PROPERTY_U32, updates.sweep, 0, 1048576, "256", "items",
+    NUMBER("tokenizer.sweep", PROPERTY_U32, updates.sweep, 0, 1048576, "1024", "items",
            "So many items, in turn, are held against the codebooks at the end of each click epoch, "
            "shown or not."),
     NUMBER("tokenizer.collision_tries", PROPERTY_U32, updates.collision_tries, 0,
@@ -98,7 +98,34 @@ const struct property properties[] = {
          "residual by semantic ID (savior), or everything (full)."),
     NAME("model.encoder", encoder, encoder_names, "pca",
          "How a listing's vectors become the vector that is quantised: principal components of the "
-         "first listings (pca)."),
+         "first listings (pca); or a projection that starts there and learns from clicks that "
+         "follow "
+         "one another (behaviour), in the shadow until it finds later ones better than the live "
+         "one."),
+    NUMBER("encoder.pairs", PROPERTY_U32, learned.pairs, 64, 16777216, "32768", "pairs",
+           "For model.encoder behaviour, as all of encoder.*: the newest pairs of a click and one "
+           "of the same user's three before it are remembered."),
+    NUMBER("encoder.popular_clicks", PROPERTY_F32, learned.popular_clicks, 1, 1e9, "1000", "clicks",
+           "A pair is kept with probability p / (p + clicks of its less clicked item): what "
+           "everybody clicks says little."),
+    NUMBER("encoder.batch", PROPERTY_U32, learned.batch, 8, 4096, "256", "pairs",
+           "Of a step: each pair's negatives are the others'."),
+    NUMBER("encoder.steps", PROPERTY_U32, learned.steps, 0, 1024, "2", "steps", "Per click epoch."),
+    NUMBER("encoder.rate", PROPERTY_F32, learned.rate, 1e-6, 10, "0.01", "",
+           "Learning rate (Adagrad, one accumulator for each of the content's dims)."),
+    NUMBER("encoder.temperature", PROPERTY_F32, learned.temperature, 0.01, 10, "0.2", "",
+           "Of the contrast between pairs."),
+    NUMBER("encoder.reconstruction_weight", PROPERTY_F32, learned.reconstruction_weight, 0, 100,
+           "0.01", "", "Of the distance between z and what its codes make of it."),
+    NUMBER("encoder.decoded_weight", PROPERTY_F32, learned.decoded_weight, 0, 100, "0.5", "",
+           "Of the second contrast, on the pairs as their codes make them."),
+    NUMBER("encoder.judge_epochs", PROPERTY_U32, learned.judge_epochs, 1, 1000000, "24",
+           "click epochs",
+           "Hit@30 of the shadow and of the live encoder, on the pairs that came since, every so "
+           "many."),
+    NUMBER("encoder.judge_pairs", PROPERTY_U32, learned.judge_pairs, 1, 1000000, "500", "pairs",
+           "Judged before the shadow can be found better."),
+
     NUMBER("model.width", PROPERTY_U32, ranker.width, 4, 512, "32", "", "Width of embeddings."),
     NUMBER("model.history", PROPERTY_U32, ranker.history, 1, 500, "30", "items",
            "A user's last clicked items that the ranker attends to."),

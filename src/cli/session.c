@@ -184,6 +184,7 @@ struct model_config session_model_config(const struct session *s) {
         .tokenizer = {.content_dims = c->content_dims, .z_dims = c->z_dims, .seed = c->seed},
         .ranker = c->ranker,
         .updates = c->updates,
+        .encoder = c->learned,
         .train_listings = c->train_listings,
         .items_max = c->items_max,
         .users_max = c->users_max,
@@ -191,6 +192,7 @@ struct model_config session_model_config(const struct session *s) {
         .title_bytes = c->title_bytes,
         .warmup_events = c->warmup_events,
         .seed = c->seed};
+    m.encoder.on = c->encoder == ENCODER_BEHAVIOUR;
     memcpy(m.tokenizer.books, c->books, sizeof c->books);
     memcpy(m.ranker.books, c->books, sizeof c->books);
     m.ranker.z_dims = c->z_dims;

@@ -83,6 +83,15 @@ static void counts_json(const struct summary *s, json_t *out) {
     json_object_set_new(out, "epochs", count_of(t->epochs));
 }
 
+/* i2i Hit@30 on pairs that no encoder had learned from. */
+static json_t *hits_json(const struct evaluation *e) {
+    static const char *const spaces[] = {"raw", "z", "z_decoded", "shadow", "shadow_decoded"};
+    json_t *hits = json_object();
+    for (size_t s = 0; s < sizeof spaces / sizeof *spaces; s++)
+        json_object_set_new(hits, spaces[s], number(e->hits[s]));
+    return hits;
+}
+
 static void evaluation_json(const struct evaluation *e, json_t *out) {
     json_t *by_exposures = json_object(), *gate = json_object(), *utilisation = json_array();
     for (int k = 0; k < EXPOSURE_BUCKETS; k++) {
@@ -104,6 +113,9 @@ static void evaluation_json(const struct evaluation *e, json_t *out) {
     json_object_set_new(out, "sid_churn", number(e->sid_churn_per_day));
     json_object_set_new(out, "utilisation", utilisation);
     json_object_set_new(out, "quantisation_error", number(e->quantisation_error));
+    json_object_set_new(out, "hit30", hits_json(e));
+    json_object_set_new(out, "encoder_steps", count_of(e->encoder_steps));
+    json_object_set_new(out, "generation", count_of(e->generation));
     json_object_set_new(out, "codebook_version", count_of(e->codebook_version));
     json_object_set_new(out, "codebook_resets", count_of(e->codebook_resets));
 }

@@ -153,7 +153,6 @@ void counts_publish(struct model *m, uint32_t item_row) {
 
 enum status batch_remember(struct model *model, const struct sample *samples, uint32_t count,
                            struct error *err) {
-    (void)err;
     for (uint32_t e = 0; e < count; e++) {
         const struct sample *s = &samples[e];
         struct item_row *item = table_edit(model->items, s->item_row);
@@ -162,6 +161,7 @@ enum status batch_remember(struct model *model, const struct sample *samples, ui
         item->exposures++;
         if (s->label > 0.0f) {
             item->clicks++;
+            TRY(shadow_note_click(model, s->user_row, s->item_row, err));
             push_history(model, s->user_row, (struct item_handle){s->item_row, item->sequence});
         }
         counts_publish(model, s->item_row);

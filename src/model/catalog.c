@@ -35,6 +35,7 @@ static enum status onboard_waiting(struct model *m, uint64_t epoch, struct error
         if (table_live(m->items, row) && table_live(m->content, row) && !table_live(m->sid, row))
             TRY(semantic_id_encode(m, row, epoch, SID_NEW, err));
     model_edit_state(m)->waiting = 0;
+    TRY(shadow_start(m, err));
     return codebook_updates_start(m, err);
 }
 

@@ -15,9 +15,10 @@ struct level_view {
 #define LEVELS 9
 
 /* Returns how many there are. */
-static int level_views(struct model *m, struct level_view views[LEVELS]) {
+static int level_views(const struct model *m, struct tokenizer *tokenizer,
+                       struct level_view views[LEVELS]) {
     const struct tokenizer_config *c = &m->config.tokenizer;
-    struct codebooks *b = tokenizer_codebooks(m->tokenizer);
+    struct codebooks *b = tokenizer_codebooks(tokenizer);
     uint32_t dz = c->z_dims, dc = c->content_dims;
     for (uint32_t l = 0; l < RQ_LEVELS; l++)
         views[l] = (struct level_view){LEVEL_RQ_1 + l, b->rq[l], c->books[l], dz, c->books[l] * dz};
@@ -39,30 +40,30 @@ static size_t row_bytes(const struct level_view *view, uint32_t row) {
     return (left < view->width ? left : view->width) * sizeof(float);
 }
 
-static enum status publish_level(struct model *m, const struct level_view *view,
+static enum status publish_level(struct table *table, const struct level_view *view,
                                  uint32_t generation, struct error *err) {
     for (uint32_t code = 0; code < view->rows; code++) {
         uint64_t key = codebook_key(generation, view->level, code);
         const float *value = view->values + (size_t)code * view->width;
-        uint32_t row = table_find_u64(m->codebooks, key);
+        uint32_t row = table_find_u64(table, key);
         if (row == NO_ROW)
-            TRY(table_insert_u64(m->codebooks, key, &row, err));
-        if (memcmp(table_value(m->codebooks, row), value, row_bytes(view, code)) != 0)
-            memcpy(table_edit(m->codebooks, row), value, row_bytes(view, code));
+            TRY(table_insert_u64(table, key, &row, err));
+        if (memcmp(table_value(table, row), value, row_bytes(view, code)) != 0)
+            memcpy(table_edit(table, row), value, row_bytes(view, code));
     }
     return OK;
 }
 
-static enum status load_level(struct model *m, const struct level_view *view, uint32_t generation,
-                              struct error *err) {
+static enum status load_level(const struct table *table, const struct level_view *view,
+                              uint32_t generation, struct error *err) {
     for (uint32_t code = 0; code < view->rows; code++) {
-        uint32_t row = table_find_u64(m->codebooks, codebook_key(generation, view->level, code));
+        uint32_t row = table_find_u64(table, codebook_key(generation, view->level, code));
         if (row == NO_ROW)
             return FAIL(err, FATAL, EX_DATAERR,
                         "codebook row (generation %u, level %d, code %u) is missing from the "
                         "restored state: restore from the log again",
                         generation, (int)view->level, code);
-        memcpy(view->values + (size_t)code * view->width, table_value(m->codebooks, row),
+        memcpy(view->values + (size_t)code * view->width, table_value(table, row),
                row_bytes(view, code));
     }
     return OK;
@@ -78,24 +79,37 @@ static void mark_loaded(struct model *m) {
     m->loaded_generation = model_generation(m);
 }
 
+enum status codebooks_publish_rows(struct model *model, struct book_rows rows, struct error *err) {
+    struct level_view views[LEVELS];
+    int count = level_views(model, rows.tokenizer, views);
+    for (int i = 0; i < count; i++)
+        TRY(publish_level(rows.table, &views[i], rows.generation, err));
+    return OK;
+}
+
+enum status codebooks_load_rows(struct model *model, struct book_rows rows, struct error *err) {
+    struct level_view views[LEVELS];
+    int count = level_views(model, rows.tokenizer, views);
+    for (int i = 0; i < count; i++)
+        TRY(load_level(rows.table, &views[i], rows.generation, err));
+    tokenizer_refresh(rows.tokenizer);
+    return OK;
+}
+
+static struct book_rows live_rows(const struct model *m) {
+    return (struct book_rows){m->codebooks, m->tokenizer, model_generation(m)};
+}
+
 enum status codebooks_load(struct model *model, struct error *err) {
-    if (model_codebook_version(model) > 0) {
-        struct level_view views[LEVELS];
-        int count = level_views(model, views);
-        for (int i = 0; i < count; i++)
-            TRY(load_level(model, &views[i], model_generation(model), err));
-        tokenizer_refresh(model->tokenizer);
-    }
+    if (model_codebook_version(model) > 0)
+        TRY(codebooks_load_rows(model, live_rows(model), err));
     mark_loaded(model);
     model_refresh_neighbours(model);
     return OK;
 }
 
 enum status codebooks_publish(struct model *model, struct error *err) {
-    struct level_view views[LEVELS];
-    int count = level_views(model, views);
-    for (int i = 0; i < count; i++)
-        TRY(publish_level(model, &views[i], model_generation(model), err));
+    TRY(codebooks_publish_rows(model, live_rows(model), err));
     mark_loaded(model);
     model_refresh_neighbours(model);
     return OK;

@@ -235,6 +235,8 @@ void model_evaluate(struct model *model, struct evaluation *out) {
     evaluate_scores(model, out);
     evaluate_sids(model, out);
     out->quantisation_error = evaluate_quantisation(model);
+    shadow_evaluate(model, out);
+    out->generation = state->generation;
     out->codebook_version = state->codebook_version;
     out->codebook_resets = state->resets;
     for (int k = 0; k < EXPOSURE_BUCKETS; k++)

@@ -1,6 +1,6 @@
 #include "model/model_private.h"
 
-static enum status add_tables(struct model *m, struct error *err) {
+static enum status add_tables(struct model *m, struct arena *arena, struct error *err) {
     const struct model_config *c = &m->config;
     uint32_t z_bytes = c->tokenizer.z_dims * 4, items = c->items_max, users = c->users_max;
     uint32_t content_bytes = c->tokenizer.content_dims * 4 + c->title_bytes;
@@ -39,6 +39,7 @@ static enum status add_tables(struct model *m, struct error *err) {
                                         sizeof(struct model_row), 1},
                    &m->state, err));
     TRY(semantic_ids_create(m, err));
+    TRY(shadow_create(m, arena, err));
     return evaluation_create(m, err);
 }
 
@@ -46,7 +47,7 @@ enum status model_create(struct model **out, const struct model_config *config, 
                          struct arena *arena, struct error *err) {
     struct model *m = arena_must(arena, sizeof *m);
     *m = (struct model){.config = *config, .set = set};
-    TRY(add_tables(m, err));
+    TRY(add_tables(m, arena, err));
     TRY(tokenizer_create(&m->tokenizer, &config->tokenizer, 1, arena, err));
     struct item_tables items = {m->items, m->embedding, m->optimiser, m->z, m->sid};
     TRY(ranker_create(&m->ranker, &config->ranker, &items, set, arena, err));
@@ -95,6 +96,7 @@ enum status model_refresh(struct model *model, struct error *err) {
     codebook_updates_forget(model);
     if (!table_live(model->state, 0))
         return OK;
+    TRY(shadow_refresh(model, err));
     if (model->loaded_version != model_codebook_version(model) ||
         model->loaded_generation != model_generation(model))
         TRY(codebooks_load(model, err));
@@ -139,7 +141,8 @@ enum status model_learn(struct model *model, const struct sample *samples, uint3
 }
 
 enum status model_align(struct model *model, uint64_t epoch, struct error *err) {
-    return codebook_updates_end_epoch(model, epoch, err);
+    TRY(codebook_updates_end_epoch(model, epoch, err));
+    return shadow_end_epoch(model, err);
 }
 
 uint32_t model_codebook_version(const struct model *model) {

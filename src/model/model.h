@@ -25,8 +25,24 @@ struct update_config {
         collision_tries; /* other last codes tried while a SID is another item's; 0: none. Also when off */
 };
 
+/* An encoder that learns from behaviour in the shadow (model/shadow_private.h). */
+struct encoder_config {
+    uint32_t on;
+    uint32_t pairs; /* remembered, the newest */
+    float
+        popular_clicks; /* a pair is kept with probability p / (p + clicks of its less clicked item) */
+    uint32_t batch, steps; /* pairs of a step; steps per click epoch */
+    float rate;            /* Adagrad, one accumulator per row of W */
+    float temperature;
+    float reconstruction_weight; /* of |z - decoded z|^2 */
+    float decoded_weight;        /* of the contrast on decoded pairs */
+    uint32_t judge_epochs;       /* click epochs between judgements */
+    uint32_t judge_pairs;        /* judged so far before the shadow can be found better */
+};
+
 struct model_config {
     struct tokenizer_config tokenizer;
+    struct encoder_config encoder;
     struct update_config updates;
     struct ranker_config ranker;
     uint32_t train_listings; /* the first codebooks are trained when so many listings wait */
@@ -136,6 +152,9 @@ struct evaluation {
     double
         quantisation_error; /* mean |z - decoded z|^2 over |z|^2, of live SIDs as the codebooks stand */
     uint64_t codebook_version, codebook_resets;
+    /* Hit@30 of raw content, live z, live decoded z, shadow z, shadow decoded z; NaN: not judged */
+    double hits[5];
+    uint64_t encoder_steps, encoder_judgements, generation;
     double utilisation[SID_CODES];
     uint64_t items, onboarded;
 };

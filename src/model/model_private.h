@@ -68,6 +68,19 @@ struct codebook_updates {
     uint32_t shown_count, stamp;
 };
 
+/* See model/shadow_private.h. */
+struct shadow {
+    struct table *state, *pairs, *accumulators, *books;
+    struct tokenizer *shadow;
+};
+
+/* Where a tokenizer's arrays are rows. */
+struct book_rows {
+    struct table *table;
+    struct tokenizer *tokenizer;
+    uint32_t generation; /* of their keys */
+};
+
 struct model {
     struct model_config config;
     struct tables *set;
@@ -76,6 +89,7 @@ struct model {
     struct table *codebooks, *state, *score_bins;
     struct table *holders; /* how many items hold a SID, by its hash; NULL: nobody asks */
     struct codebook_updates updates;
+    struct shadow encoder;
     struct tokenizer *tokenizer;
     struct ranker *ranker;
     struct ranker_parts parts;
@@ -115,6 +129,21 @@ enum status codebooks_publish(struct model *model,
                               struct error *err); /* tokenizer -> rows of the current generation */
 /* Whether the centroid's row is there; level 0 .. 4. */
 bool codebooks_have(const struct model *model, uint32_t generation, uint32_t level, uint32_t code);
+enum status codebooks_publish_rows(struct model *model, struct book_rows rows, struct error *err);
+enum status codebooks_load_rows(struct model *model, struct book_rows rows, struct error *err);
+
+/* shadow*.c */
+enum status shadow_create(struct model *model, struct arena *arena, struct error *err);
+enum status shadow_start(struct model *model, struct error *err); /* as a copy of the live one */
+enum status shadow_refresh(struct model *model, struct error *err);
+enum status shadow_end_epoch(struct model *model, struct error *err);
+/* Before the click enters the user's history. */
+enum status shadow_note_click(struct model *model, uint32_t user_row, uint32_t item_row,
+                               struct error *err);
+/* Whether the shadow finds later co-clicks better than the live encoder: by more than two standard deviations of the
+ * pairs on which they differ, and no worse after quantisation. */
+bool shadow_is_better(const struct model *model);
+void shadow_evaluate(const struct model *model, struct evaluation *out);
 
 /* semantic_ids.c */
 enum status semantic_ids_create(struct model *model, struct error *err);

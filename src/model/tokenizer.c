@@ -17,7 +17,8 @@ static float **book(struct codebooks *books, uint32_t level) {
 
 static enum status check_config(const struct tokenizer_config *config, struct error *err) {
     if (config->z_dims == 0 || config->z_dims % OPQ_CODES != 0 ||
-        config->z_dims > config->content_dims || config->content_dims > NEAREST_DIMS_MAX)
+        config->z_dims > config->content_dims || config->z_dims > Z_DIMS_MAX ||
+        config->content_dims > NEAREST_DIMS_MAX)
         return FAIL(err, FATAL, EX_CONFIG,
                     "tokenizer: %u dims of z from %u dims of content: take an even number, not "
                     "above the content's, "
@@ -82,10 +83,29 @@ void tokenizer_refresh(struct tokenizer *tokenizer) {
         tokenizer->balanced |= tokenizer->books.balance[k] != 1.0f;
 }
 
+void tokenizer_copy(struct tokenizer *to, const struct tokenizer *from) {
+    size_t dc = to->config.content_dims, dz = to->config.z_dims;
+    struct codebooks *a = &to->books;
+    const struct codebooks *b = &from->books;
+    ASSERT(memcmp(to->config.books, from->config.books, sizeof to->config.books) == 0);
+    memcpy(a->mean, b->mean, dc * sizeof(float));
+    memcpy(a->encoder, b->encoder, dc * dz * sizeof(float));
+    memcpy(a->rotation, b->rotation, dz * dz * sizeof(float));
+    memcpy(a->balance, b->balance, to->config.books[RQ_LEVELS - 1] * sizeof(float));
+    for (uint32_t l = 0; l < SID_CODES; l++)
+        memcpy(*book(a, l), *book((struct codebooks *)b, l),
+               (size_t)to->config.books[l] * book_dims(&to->config, l) * sizeof(float));
+    tokenizer_refresh(to);
+}
+
+void tokenizer_centre(const struct tokenizer *tokenizer, const float *x, float *out) {
+    for (size_t i = 0; i < tokenizer->config.content_dims; i++)
+        out[i] = x[i] - tokenizer->books.mean[i];
+}
+
 void tokenizer_project(const struct tokenizer *tokenizer, const float *x, float *z) {
     size_t dc = tokenizer->config.content_dims, dz = tokenizer->config.z_dims;
-    for (size_t i = 0; i < dc; i++)
-        tokenizer->centred[i] = x[i] - tokenizer->books.mean[i];
+    tokenizer_centre(tokenizer, x, tokenizer->centred);
     matmul(1, dz, dc, tokenizer->centred, dc, tokenizer->books.encoder, dz, z, dz);
     double square = 0;
     for (size_t j = 0; j < dz; j++)

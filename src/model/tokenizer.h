@@ -40,6 +40,8 @@ struct codebooks {
     float *balance;        /* [K_3]: factors of the distances of the last RQ level; 1 at first */
 };
 
+#define Z_DIMS_MAX 1024
+
 struct tokenizer; /* config, codebooks and what is derived from them for speed */
 
 /* Memory for one tokenizer and its scratch for batches of up to batch_max vectors comes from `arena`. */
@@ -61,6 +63,11 @@ enum status tokenizer_train(struct tokenizer *tokenizer, const float *x, uint32_
 enum status tokenizer_train_books(struct tokenizer *tokenizer, const float *z, uint32_t n,
                                   uint64_t version, struct arena *scratch, struct error *err);
 
+/* Takes over all arrays of another tokenizer of the same sizes. */
+void tokenizer_copy(struct tokenizer *to, const struct tokenizer *from);
+
+/* out [Dc] = x - mean. */
+void tokenizer_centre(const struct tokenizer *tokenizer, const float *x, float *out);
 /* x [Dc], finite -> z [Dz], |z| = Z_SCALE (a vector at the mean, or so large that its products overflow, gives z = 0).
  * Fixed order of summation. */
 void tokenizer_project(const struct tokenizer *tokenizer, const float *x, float *z);
