@@ -99,33 +99,8 @@ const struct property properties[] = {
     NAME("model.encoder", encoder, encoder_names, "pca",
          "How a listing's vectors become the vector that is quantised: principal components of the "
          "first listings (pca); or a projection that starts there and learns from clicks that "
-         "follow "
-         "one another (behaviour), in the shadow until it finds later ones better than the live "
-         "one."),
-    NUMBER("encoder.pairs", PROPERTY_U32, learned.pairs, 64, 16777216, "32768", "pairs",
-           "For model.encoder behaviour, as all of encoder.*: the newest pairs of a click and one "
-           "of the same user's three before it are remembered."),
-    NUMBER("encoder.popular_clicks", PROPERTY_F32, learned.popular_clicks, 1, 1e9, "1000", "clicks",
-           "A pair is kept with probability p / (p + clicks of its less clicked item): what "
-           "everybody clicks says little."),
-    NUMBER("encoder.batch", PROPERTY_U32, learned.batch, 8, 4096, "256", "pairs",
-           "Of a step: each pair's negatives are the others'."),
-    NUMBER("encoder.steps", PROPERTY_U32, learned.steps, 0, 1024, "2", "steps", "Per click epoch."),
-    NUMBER("encoder.rate", PROPERTY_F32, learned.rate, 1e-6, 10, "0.01", "",
-           "Learning rate (Adagrad, one accumulator for each of the content's dims)."),
-    NUMBER("encoder.temperature", PROPERTY_F32, learned.temperature, 0.01, 10, "0.2", "",
-           "Of the contrast between pairs."),
-    NUMBER("encoder.reconstruction_weight", PROPERTY_F32, learned.reconstruction_weight, 0, 100,
-           "0.01", "", "Of the distance between z and what its codes make of it."),
-    NUMBER("encoder.decoded_weight", PROPERTY_F32, learned.decoded_weight, 0, 100, "0.5", "",
-           "Of the second contrast, on the pairs as their codes make them."),
-    NUMBER("encoder.judge_epochs", PROPERTY_U32, learned.judge_epochs, 1, 1000000, "24",
-           "click epochs",
-           "Hit@30 of the shadow and of the live encoder, on the pairs that came since, every so "
-           "many."),
-    NUMBER("encoder.judge_pairs", PROPERTY_U32, learned.judge_pairs, 1, 1000000, "500", "pairs",
-           "Judged before the shadow can be found better."),
-
+         "follow one another (behaviour), in the shadow until it finds later ones better than the "
+         "live one."),
     NUMBER("model.width", PROPERTY_U32, ranker.width, 4, 512, "32", "", "Width of embeddings."),
     NUMBER("model.history", PROPERTY_U32, ranker.history, 1, 500, "30", "items",
            "A user's last clicked items that the ranker attends to."),
@@ -171,6 +146,30 @@ const struct property properties[] = {
     NAME("model.cross", ranker.cross, switch_names, "on",
          "Of savior and full: attention from content to behaviour and back, beside that within "
          "each."),
+
+    NUMBER("encoder.pairs", PROPERTY_U32, learned.pairs, 64, 16777216, "32768", "pairs",
+           "For model.encoder behaviour, as all of encoder.*: the newest pairs of a click and one "
+           "of the same user's three before it are remembered."),
+    NUMBER("encoder.popular_clicks", PROPERTY_F32, learned.popular_clicks, 1, 1e9, "1000", "clicks",
+           "A pair is kept with probability p / (p + clicks of its less clicked item): what "
+           "everybody clicks says little."),
+    NUMBER("encoder.batch", PROPERTY_U32, learned.batch, 8, 4096, "256", "pairs",
+           "Of a step: each pair's negatives are the others'."),
+    NUMBER("encoder.steps", PROPERTY_U32, learned.steps, 0, 1024, "2", "steps", "Per click epoch."),
+    NUMBER("encoder.rate", PROPERTY_F32, learned.rate, 1e-6, 10, "0.01", "",
+           "Learning rate (Adagrad, one accumulator for each of the content's dims)."),
+    NUMBER("encoder.temperature", PROPERTY_F32, learned.temperature, 0.01, 10, "0.2", "",
+           "Of the contrast between pairs."),
+    NUMBER("encoder.reconstruction_weight", PROPERTY_F32, learned.reconstruction_weight, 0, 100,
+           "0.01", "", "Of the distance between z and what its codes make of it."),
+    NUMBER("encoder.decoded_weight", PROPERTY_F32, learned.decoded_weight, 0, 100, "0.5", "",
+           "Of the second contrast, on the pairs as their codes make them."),
+    NUMBER("encoder.judge_epochs", PROPERTY_U32, learned.judge_epochs, 1, 1000000, "24",
+           "click epochs",
+           "Hit@30 of the shadow and of the live encoder, on the pairs that came since, every so "
+           "many."),
+    NUMBER("encoder.judge_pairs", PROPERTY_U32, learned.judge_pairs, 1, 1000000, "500", "pairs",
+           "Judged before the shadow can be found better."),
 
     NUMBER("epoch.batches", PROPERTY_U32, stage.epoch_batches, 1, 1024, "16", "batches",
            "A click epoch (one transaction) closes at so many mini-batches ..."),
