@@ -8,7 +8,7 @@
 #   scripts/kafka-broker.sh restart DIR   starts it again on the same port with its log (after stop, or after a kill -9)
 #   scripts/kafka-broker.sh stop DIR      stops it; `kill` instead of `stop` ends it with SIGKILL
 #
-# DIR/broker.address has the address. Java 17 and Maven come from Debian's packages (scripts/install-packages.sh kafka).
+# Nothing is deleted by age, for recorded topics have the timestamps of their time. DIR/broker.address has the address. Java 17 and Maven come from Debian's packages (scripts/install-packages.sh kafka).
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 jars=$root/build/kafka/lib
@@ -71,6 +71,7 @@ group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
 auto.create.topics.enable=false
 log.cleaner.backoff.ms=500
+log.retention.ms=-1
 P
     echo "127.0.0.1:$port" > "$dir/broker.address"
 }

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "cli/commands.h"
 #include "cli/kafka_settings.h"
+#include "cli/reload.h"
 #include "cli/restore.h"
 #include "math/blas_core.h"
 #include <inttypes.h>
@@ -11,12 +12,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #define LOG_BYTES ((size_t)2 << 30) /* address space: an epoch number for each row, manifests */
 #define LEADER_WAIT_MS 200
 
 struct run {
     struct session session;
+    struct command_settings from;
+    struct settings read; /* what `from` said last */
     struct kafka_config kafka;
     struct kafka_leader *leader;
     struct kafka_source *source;
@@ -24,13 +28,59 @@ struct run {
     struct arena log_arena;
 };
 
-static volatile sig_atomic_t stop_asked;
+/* ---- signals ---- */
+
+static volatile sig_atomic_t stop_asked, reload_asked;
+static volatile sig_atomic_t drain_s;
+
+/* The open transaction is aborted by the next instance: nothing is lost. */
+static void leave_at_once(const char *text) {
+    ssize_t ignored = write(STDERR_FILENO, text, strlen(text));
+    (void)ignored;
+    _Exit(EX_TEMPFAIL);
+}
+
 static void ask_stop(int number) {
     (void)number;
     if (stop_asked)
-        _Exit(
-            EX_TEMPFAIL); /* the open transaction is aborted by the next instance: nothing is lost */
+        leave_at_once(
+            "coldstream: asked twice: leaving at once, the open epoch is not committed\n");
     stop_asked = 1;
+    alarm((unsigned)drain_s);
+}
+
+static void give_up_drain(int number) {
+    (void)number;
+    leave_at_once(
+        "coldstream: not done within kafka.drain_s: leaving, the open epoch is not committed\n");
+}
+
+static void ask_reload(int number) {
+    (void)number;
+    reload_asked = 1;
+}
+
+static void catch_signal(int number, void (*handler)(int)) {
+    struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
+    sigaction(number, &action, NULL);
+}
+
+static void catch_signals(const struct settings *settings) {
+    drain_s = (sig_atomic_t)settings->drain_s;
+    catch_signal(SIGINT, ask_stop);
+    catch_signal(SIGTERM, ask_stop);
+    catch_signal(SIGALRM, give_up_drain);
+    catch_signal(SIGHUP, ask_reload);
+}
+
+static void serve_reload(struct run *run) {
+    if (!reload_asked)
+        return;
+    reload_asked = 0;
+    reload(&run->from, &run->read, &run->session.settings);
+    drain_s = (sig_atomic_t)run->read.drain_s;
+    if (run->source != NULL)
+        kafka_source_linger(run->source, run->read.linger_ms);
 }
 
 /* ---- restore ---- */
@@ -118,6 +168,8 @@ static enum status restore(struct run *run, struct error *err) {
         status = fold_topics(run, compacted, PASS_CHILDREN, &rows, err);
     arena_release(&arena);
     TRY(status);
+    if (stop_asked) /* in the middle of it */
+        return OK;
     TRY(restore_check_state(&run->session, &manifest, "the log", err));
     log_info("restore.done", "epoch=%" PRIu64 " rows=%" PRIu64, manifest.epoch, rows);
     return stage_resume(run->session.stage, err);
@@ -129,6 +181,7 @@ static enum status restore(struct run *run, struct error *err) {
 static enum status lead(struct run *run, struct error *err) {
     bool leads = false, told = false;
     while (!leads && !stop_asked) {
+        serve_reload(run);
         enum status status = kafka_leader_poll(run->leader, LEADER_WAIT_MS, &leads, err);
         if (status != RETRY)
             TRY(status);
@@ -155,7 +208,10 @@ static void tell_progress(const struct run *run, const struct stage_totals *tota
 static enum status run_epochs(struct run *run, struct error *err) {
     time_t next_line = time(NULL) + (time_t)run->session.settings.progress_s;
     uint64_t shown = 0;
-    for (bool done = false, leads = true; !stop_asked && !done;) {
+    for (bool done = false, leads = true; !done;) {
+        serve_reload(run);
+        if (stop_asked)
+            stage_finish(run->session.stage);
         enum status status = stage_step(run->session.stage, &done, err);
         if (status != RETRY)
             TRY(status);
@@ -173,6 +229,7 @@ static enum status run_epochs(struct run *run, struct error *err) {
             next_line = time(NULL) + (time_t)run->session.settings.progress_s;
         }
     }
+    log_info("run.drained", "text=\"what was taken is committed\"");
     return OK;
 }
 
@@ -188,6 +245,8 @@ static enum status open_and_run(struct run *run, struct error *err) {
                       err));
     TRY(arena_reserve(&run->log_arena, "manifest", (size_t)64 << 20, err));
     TRY(restore(run, err));
+    if (stop_asked)
+        return OK;
     log_info("run.ready", "text=\"restored and leading\" blas_core=%s", blas_core_running());
     return run_epochs(run, err);
 }
@@ -223,32 +282,31 @@ static const struct argp argp = {
     "topics are created. Of several "
     "instances with one kafka.application one leads and the others wait.\v"
     "Example:\n  coldstream run -c conf/run.yaml --set kafka.brokers=127.0.0.1:9092\n\n"
-    "SIGTERM and SIGINT: ends after the open epoch, exit code 0; a second one ends at once, and "
-    "nothing is lost.",
+    "SIGTERM and SIGINT: takes no more, commits what it has taken, leaves; exit code 0. After "
+    "kafka.drain_s, or at a second signal, it ends at once with exit code 75; what was not "
+    "committed is done by the next instance: nothing is lost.\n"
+    "SIGHUP: reads FILE again, takes over what may change while it runs, logs every difference.",
     NULL,
     NULL,
     NULL};
 
-static enum status start(struct run *run, const struct command_settings *from, struct error *err) {
-    struct settings settings;
-    TRY(command_settings_read(from, &settings, err));
-    TRY(session_open_live(&run->session, &settings, err));
+static enum status start(struct run *run, struct error *err) {
+    TRY(command_settings_read(&run->from, &run->read, err));
+    catch_signals(&run->read);
+    TRY(session_open_live(&run->session, &run->read, err));
     TRY(kafka_settings(&run->session.settings, &run->kafka, err));
     return open_and_run(run, err);
 }
 
 int cmd_run(int argc, char **argv) {
     static struct run run;
-    struct command_settings from = {0};
     struct error err = {0};
     int code;
-    if (!command_parse(&argp, argc, argv, &from, &code))
+    if (!command_parse(&argp, argc, argv, &run.from, &code))
         return code;
-    if (from.config == NULL)
+    if (run.from.config == NULL)
         return command_usage(argv, "-c FILE is needed");
-    signal(SIGINT, ask_stop);
-    signal(SIGTERM, ask_stop);
-    enum status status = start(&run, &from, &err);
+    enum status status = start(&run, &err);
     close_all(&run);
     return status == OK ? EX_OK : command_fail(&err);
 }

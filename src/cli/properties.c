@@ -267,6 +267,9 @@ const struct property properties[] = {
         900000, "15000", "ms",
         "The broker aborts the transaction of an instance that is gone after this; readers wait "
         "for it meanwhile."),
+    NUMBER_OF(REACH_LIVE, "kafka.drain_s", PROPERTY_U32, drain_s, 1, 3600, "10", "s",
+              "After SIGTERM or SIGINT: what was taken is committed within this, or the instance "
+              "leaves as it is and the next one does it."),
 
     NUMBER_OF(REACH_LIVE, "snapshot.epochs", PROPERTY_U32, snapshot_epochs, 0, 1000000, "256",
               "epochs",

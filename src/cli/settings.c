@@ -171,6 +171,10 @@ static const char manual_head[] =
     "- `coldstream check -c FILE` reports every error in it with line and column, and the nearest "
     "key to an unknown one.\n"
     "- `coldstream check -c FILE --show` prints the effective configuration.\n"
+    "- *(run)*: no byte of the outputs depends on it, so each run may have its own. *(live)*: the "
+    "same, and SIGHUP makes `run` take a\n"
+    "  new value from the file. All others belong to the outputs: a replay is resumed with those "
+    "that it was begun with.\n"
     "- Whole numbers are digits, an optional sign, and nothing else; lists are `[64, 32]`.\n"
     "\n"
     "This page is written by `coldstream check --manual` from the table that also parses and "
@@ -178,6 +182,8 @@ static const char manual_head[] =
     "holds the two equal.\n";
 
 void settings_manual(void (*write)(void *self, const char *text), void *self) {
+    static const char *const reaches[] = {
+        [REACH_STATE] = "", [REACH_RUN] = " *(run)*", [REACH_LIVE] = " *(live)*"};
     char section[PROPERTY_TEXT_BYTES], last[PROPERTY_TEXT_BYTES] = "", values[256], row[2048];
     write(self, manual_head);
     for (uint32_t i = 0; i < property_count; i++) {
@@ -189,8 +195,8 @@ void settings_manual(void (*write)(void *self, const char *text), void *self) {
             write(self, row);
         }
         describe_values(&properties[i], values, sizeof values);
-        snprintf(row, sizeof row, "| `%s` | `%s` | %s | %s |\n", properties[i].path,
-                 properties[i].preset, values, properties[i].doc);
+        snprintf(row, sizeof row, "| `%s` | `%s` | %s | %s%s |\n", properties[i].path,
+                 properties[i].preset, values, properties[i].doc, reaches[properties[i].reach]);
         write(self, row);
         strcpy(last, section);
     }

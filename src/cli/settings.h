@@ -28,6 +28,7 @@ struct settings {
     uint32_t output_compression;                                      /* none | deflate */
     char kafka_brokers[160], kafka_prefix[64], kafka_application[64]; /* kafka.*: for `run` */
     uint32_t linger_ms, fetch_bytes, produce_bytes, session_timeout_ms, transaction_timeout_ms;
+    uint32_t drain_s;         /* after SIGTERM */
     uint32_t snapshot_epochs; /* a local snapshot every so many epochs; 0: none */
     double progress_s;        /* a line per so many seconds when stderr is no terminal */
 };

@@ -72,7 +72,8 @@ static bool seen_before(struct position *seen, const struct record *record) {
 /* Reads one record into stage->held; a record that was applied or collected before is dropped: at-least-once below,
  * exactly once above. */
 static enum status hold_next(struct stage *stage, bool *end, struct error *err) {
-    while (!stage->is_held) {
+    *end = stage->finishing;
+    while (!stage->is_held && !stage->finishing) {
         bool got = false;
         TRY(stage->source.next(stage->source.self, &stage->held, &got, end, err));
         if (!got)

@@ -326,6 +326,10 @@ enum status stage_step(struct stage *stage, bool *done, struct error *err) {
 enum status stage_resume(struct stage *stage, struct error *err) {
     return refresh(stage, err);
 }
+void stage_finish(struct stage *stage) {
+    stage->finishing = true;
+}
+
 void stage_follow(struct stage *stage, const struct manifest *manifest) {
     stage->follow = manifest;
 }

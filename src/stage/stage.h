@@ -66,6 +66,10 @@ void stage_totals(const struct stage *stage, struct stage_totals *out);
  * leaves this function: it rolls back, rewinds and comes back as RETRY. */
 enum status stage_step(struct stage *stage, bool *done, struct error *err);
 
+/* From now on nothing is taken from the source any more: the next steps commit what was taken before, then *done. An epoch that is
+ * aborted meanwhile is not formed again; its records stay in the source. */
+void stage_finish(struct stage *stage);
+
 /* The manifest of the epoch that was committed last; borrowed until the next step. */
 const struct manifest *stage_last_manifest(const struct stage *stage);
 

@@ -70,6 +70,7 @@ struct stage {
     struct position seen[STAGE_PARTITIONS_MAX]; /* next offset to collect, by partition */
     uint32_t seen_count;
     uint64_t redelivered;
+    bool finishing; /* nothing more is taken from the source */
     const struct manifest *follow;
 
     /* the open epoch */

@@ -73,6 +73,8 @@ enum status kafka_source_open(struct kafka_source **out, const struct kafka_conf
  * rewind: partitions not among the positions start at the beginning of what the topic has. A position before the log's start or past its end is
  * FATAL EX_DATAERR: never a silent reset. */
 struct source_port kafka_source_port(struct kafka_source *source);
+/* linger_ms from now on. */
+void kafka_source_linger(struct kafka_source *source, uint32_t linger_ms);
 void kafka_source_close(struct kafka_source *source);
 
 /* ---- sink ---- */

@@ -295,6 +295,10 @@ struct source_port kafka_source_port(struct kafka_source *source) {
                                 .formed = source_formed};
 }
 
+void kafka_source_linger(struct kafka_source *source, uint32_t linger_ms) {
+    source->config.linger_ms = linger_ms;
+}
+
 /* ---- opening ---- */
 
 /* librdkafka writes to the eventfd when a queue that was empty has something. */

@@ -91,14 +91,14 @@ def manifests_of(prefix):
 class Stage:
     """`coldstream run`, running; its stderr is appended to a file."""
 
-    def __init__(self, prefix, log, sets=(), environment=None, brokers=None, application=None):
+    def __init__(self, prefix, log, sets=(), environment=None, brokers=None, application=None, config=None):
         self.log = log
         values = [*SMALL, f'kafka.brokers={brokers or broker()}', f'kafka.prefix={prefix}', f'kafka.application={application or prefix}',
                   f'content.dims={DIMS}', *sets]
         with open(log, 'ab') as file:
             self.log_begin = file.tell()
             self.process = subprocess.Popen(
-                [executable(), 'run', '-c', os.path.join(SOURCE, 'conf', 'run.yaml'), *settings(values)],
+                [executable(), 'run', '-c', config or os.path.join(SOURCE, 'conf', 'run.yaml'), *settings(values)],
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=file, env={**os.environ, **(environment or {})})
 
     def alive(self):

@@ -109,10 +109,30 @@ START_TEST(listings_go_first) {
 }
 END_TEST
 
+/* What was taken is committed, what was not stays in the source. */
+START_TEST(a_stage_that_finishes_takes_no_more) {
+    bool done;
+    start_over();
+    add_clicks(3);
+    begin();
+    ck_assert_int_eq(step(), RETRY); /* three are taken and wait for more */
+    add_clicks(4);
+    stage_finish(stage);
+    DONE(stage_step(stage, &done, &err));
+    ck_assert(!done);
+    ck_assert_uint_eq(stage_last_manifest(stage)->counts.events, 3);
+    DONE(stage_step(stage, &done, &err));
+    ck_assert(done);
+    ck_assert_uint_eq(stage_last_manifest(stage)->counts.events, 3);
+    stage_destroy(stage);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("due");
     add_case(suite, "waiting", waiting_interactions_are_an_epoch_when_due, 1);
     add_case(suite, "trickle", a_trickle_does_not_put_it_off, 1);
     add_case(suite, "listings", listings_go_first, 1);
+    add_case(suite, "finishing", a_stage_that_finishes_takes_no_more, 1);
     return run_suite(suite);
 }

@@ -1,0 +1,46 @@
+#include "cli/reload.h"
+#include "base/log.h"
+#include "cli/properties.h"
+#include <string.h>
+
+static void tell_problem(void *self, const char *text) {
+    (void)self;
+    log_warn("reload.problem", "text=\"%s\"", text);
+}
+
+static void take_over(const struct property *property, const struct settings *now,
+                      struct settings *read, struct settings *effective) {
+    char before[PROPERTY_TEXT_BYTES], after[PROPERTY_TEXT_BYTES];
+    property_format(property, read, before);
+    property_format(property, now, after);
+    if (strcmp(before, after) == 0)
+        return;
+    if (property->reach != REACH_LIVE) {
+        log_warn("reload.refused", "setting=%s running=%s file=%s remedy=\"%s\"", property->path,
+                 before, after,
+                 property->reach == REACH_RUN
+                     ? "restart to use it"
+                     : "it decides what is learned and published: restart to use it from there on");
+        return;
+    }
+    property_copy(property, now, read);
+    property_copy(property, now, effective);
+    log_info("reload.changed", "setting=%s before=%s now=%s", property->path, before, after);
+}
+
+void reload(const struct command_settings *from, struct settings *read,
+            struct settings *effective) {
+    struct settings now;
+    struct error err;
+    if (settings_from(&now, from->config, from->assignments, from->assignment_count, tell_problem,
+                      NULL, &err) != OK) {
+        log_warn("reload.failed",
+                 "file=\"%s\" text=\"%s\" remedy=\"mend it and send SIGHUP again; "
+                 "nothing has changed\"",
+                 from->config, err.text);
+        return;
+    }
+    for (uint32_t i = 0; i < property_count; i++)
+        take_over(&properties[i], &now, read, effective);
+    log_info("reload.done", "file=\"%s\"", from->config);
+}
