@@ -1,7 +1,7 @@
 #include "math/adagrad.h"
 
+#include "math/lanes.h"
 #include "math/simd.h"
-#include "math/vector.h"
 #include <math.h>
 
 SIMD_CLONES void adagrad_dense(size_t n, float rate, float scale, const float *restrict gradients,
@@ -13,7 +13,11 @@ SIMD_CLONES void adagrad_dense(size_t n, float rate, float scale, const float *r
     }
 }
 
-void adagrad_row(size_t n, float rate, const float *gradients, float *accumulator, float *values) {
-    *accumulator += vector_dot(n, gradients, gradients) / (float)n;
-    vector_add_scaled(n, -rate / sqrtf(*accumulator), gradients, values);
+SIMD_CLONES void adagrad_row(size_t n, float rate, const float *restrict gradients,
+                             float *restrict accumulator, float *restrict values) {
+    float sum = *accumulator + lanes_dot(n, gradients, gradients) / (float)n;
+    float scale = -rate / sqrtf(sum);
+    *accumulator = sum;
+    for (size_t i = 0; i < n; i++)
+        values[i] += scale * gradients[i];
 }

@@ -7,22 +7,25 @@
 #include <math.h>
 #include <string.h>
 
-void normalise_forward(size_t n, size_t d, float epsilon, const float *x, float *unit,
-                       float *inverse) {
-    memset(unit, 0, n * d * sizeof *unit);
+SIMD_CLONES void normalise_forward(size_t n, size_t d, float epsilon, const float *restrict x,
+                                   float *restrict unit, float *restrict inverse) {
     for (size_t i = 0; i < n; i++) {
         const float *row = x + i * d;
-        inverse[i] = 1.0f / sqrtf(vector_dot(d, row, row) + epsilon);
-        vector_add_scaled(d, inverse[i], row, unit + i * d);
+        float scale = 1.0f / sqrtf(lanes_dot(d, row, row) + epsilon);
+        inverse[i] = scale;
+        for (size_t j = 0; j < d; j++)
+            unit[i * d + j] = scale * row[j];
     }
 }
 
-void normalise_backward(size_t n, size_t d, const float *unit, const float *inverse,
-                        const float *dunit, float *dx) {
+SIMD_CLONES void normalise_backward(size_t n, size_t d, const float *restrict unit,
+                                    const float *restrict inverse, const float *restrict dunit,
+                                    float *restrict dx) {
     for (size_t i = 0; i < n; i++) {
         const float *u = unit + i * d, *du = dunit + i * d;
-        vector_add_scaled(d, inverse[i], du, dx + i * d);
-        vector_add_scaled(d, -inverse[i] * vector_dot(d, u, du), u, dx + i * d);
+        float scale = inverse[i], along = lanes_dot(d, u, du);
+        for (size_t j = 0; j < d; j++)
+            dx[i * d + j] += scale * (du[j] - along * u[j]);
     }
 }
 
@@ -85,6 +88,21 @@ void attention_forward(const struct attention *a, float *const out[], size_t ldo
         matmul(n, d, h, a->weights, stride, a->value[k], d, out[k], ldout);
 }
 
+/* Gradients of the weights become those of the scores. */
+static SIMD_CLONES void softmax_backward(const struct attention *a, size_t stride,
+                                         const struct attention_gradients *g) {
+    for (size_t i = 0; i < a->queries; i++) {
+        const float *weights = a->weights + i * stride;
+        float *restrict dscores = g->scores + i * stride;
+        float mean = lanes_dot(stride, weights, dscores);
+        for (size_t j = 0; j < stride; j++)
+            dscores[j] = weights[j] * (dscores[j] - mean);
+        *g->sharpness += lanes_dot(stride, dscores, a->scores + i * stride);
+        for (size_t j = 0; j < stride; j++)
+            dscores[j] *= a->sharpness;
+    }
+}
+
 void attention_backward(const struct attention *a, const float *const dout[], size_t lddout,
                         const struct attention_gradients *g) {
     size_t n = a->queries, h = a->items, d = a->width, stride = attention_stride(h);
@@ -98,16 +116,7 @@ void attention_backward(const struct attention *a, const float *const dout[], si
         matmul_add(n, stride, d, dout[k], lddout, a->scratch, stride, g->scores, stride);
         matmul_transposed_add(h, d, n, a->weights, stride, dout[k], lddout, g->value[k], d);
     }
-    for (size_t i = 0; i < n; i++) {
-        const float *weights = a->weights + i * stride;
-        float *dscores = g->scores + i * stride;
-        float mean = vector_dot(stride, weights, dscores);
-        for (size_t j = 0; j < stride; j++)
-            dscores[j] = weights[j] * (dscores[j] - mean);
-        *g->sharpness += vector_dot(stride, dscores, a->scores + i * stride);
-        for (size_t j = 0; j < stride; j++)
-            dscores[j] *= a->sharpness;
-    }
+    softmax_backward(a, stride, g);
     matmul(n, d, h, g->scores, stride, a->key, d, g->query, d);
     matmul_transposed_add(h, d, n, g->scores, stride, a->query, d, g->key, d);
 }
@@ -142,9 +151,25 @@ static void dense_forward(size_t n, size_t inputs, size_t ldx, size_t outputs, c
     relu_forward(n * outputs, out);
 }
 
-static void add_rows(size_t n, size_t width, const float *rows, float *sum) {
+static SIMD_CLONES void add_rows(size_t n, size_t width, const float *restrict rows,
+                                 float *restrict sum) {
     for (size_t i = 0; i < n; i++)
-        vector_add(width, rows + i * width, sum);
+        for (size_t j = 0; j < width; j++)
+            sum[j] += rows[i * width + j];
+}
+
+/* Of logit = hidden w3 + b3. */
+static SIMD_CLONES void last_layer_backward(size_t n, size_t width, const float *restrict hidden,
+                                            const float *restrict w3, const float *restrict dlogits,
+                                            float *restrict dw3, float *restrict db3,
+                                            float *restrict dhidden) {
+    for (size_t i = 0; i < n; i++) {
+        for (size_t j = 0; j < width; j++) {
+            dw3[j] += dlogits[i] * hidden[i * width + j];
+            dhidden[i * width + j] = dlogits[i] * w3[j];
+        }
+        db3[0] += dlogits[i];
+    }
 }
 
 void dnn_forward(const struct dnn *dnn, size_t n, const float *x, float *const hidden[2],
@@ -162,12 +187,7 @@ void dnn_backward(const struct dnn *dnn, size_t n, const float *x, float *const 
     size_t inputs = dnn->inputs, stride = dnn->stride, first = dnn->hidden[0],
            second = dnn->hidden[1];
     float *dfirst = g->hidden[0], *dsecond = g->hidden[1];
-    memset(dsecond, 0, n * second * sizeof *dsecond);
-    for (size_t i = 0; i < n; i++) {
-        vector_add_scaled(second, dlogits[i], hidden[1] + i * second, g->w3);
-        vector_add_scaled(second, dlogits[i], dnn->w3, dsecond + i * second);
-        g->b3[0] += dlogits[i];
-    }
+    last_layer_backward(n, second, hidden[1], dnn->w3, dlogits, g->w3, g->b3, dsecond);
     relu_backward(n * second, hidden[1], dsecond);
     matmul_transposed_add(first, second, n, hidden[0], first, dsecond, second, g->w2, second);
     add_rows(n, second, dsecond, g->b2);

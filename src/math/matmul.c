@@ -12,13 +12,12 @@ struct left {
 
 #define BLOCK_ROWS 6
 #define BLOCK_COLUMNS (2 * LANES)
-#define INLINE static inline __attribute__((always_inline))
 #define EACH_ROW(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5)
 
 /* Six rows by two registers of columns: twelve running sums, two registers for b and one for a just
  * fit the sixteen that AVX2 has. */
-INLINE void block_wide(size_t k, struct left a, const float *b, size_t ldb, bool add, float *c,
-                       size_t ldc) {
+LANES_INLINE void block_wide(size_t k, struct left a, const float *b, size_t ldb, bool add,
+                             float *c, size_t ldc) {
 #define LOAD_C(i)                                                                                  \
     lanes low##i = {0}, high##i = {0};                                                             \
     if (add) {                                                                                     \
@@ -47,7 +46,8 @@ INLINE void block_wide(size_t k, struct left a, const float *b, size_t ldb, bool
 #undef STORE_C
 }
 
-INLINE void row_wide(size_t k, struct left a, const float *b, size_t ldb, bool add, float *c) {
+LANES_INLINE void row_wide(size_t k, struct left a, const float *b, size_t ldb, bool add,
+                           float *c) {
     lanes low = {0}, high = {0};
     if (add) {
         low = LANES_LOAD(c);
@@ -62,7 +62,8 @@ INLINE void row_wide(size_t k, struct left a, const float *b, size_t ldb, bool a
     LANES_STORE(c + LANES, high);
 }
 
-INLINE void row_narrow(size_t k, struct left a, const float *b, size_t ldb, bool add, float *c) {
+LANES_INLINE void row_narrow(size_t k, struct left a, const float *b, size_t ldb, bool add,
+                             float *c) {
     lanes sum = {0};
     if (add)
         sum = LANES_LOAD(c);
@@ -71,19 +72,19 @@ INLINE void row_narrow(size_t k, struct left a, const float *b, size_t ldb, bool
     LANES_STORE(c, sum);
 }
 
-INLINE float element(size_t k, struct left a, const float *b, size_t ldb, float sum) {
+LANES_INLINE float element(size_t k, struct left a, const float *b, size_t ldb, float sum) {
     for (size_t p = 0; p < k; p++)
         sum += a.at[p * a.column_stride] * b[p * ldb];
     return sum;
 }
 
-INLINE struct left left_row(struct left a, size_t i) {
+LANES_INLINE struct left left_row(struct left a, size_t i) {
     a.at += i * a.row_stride;
     return a;
 }
 
-INLINE void product(size_t m, size_t n, size_t k, struct left a, const float *b, size_t ldb,
-                    bool add, float *c, size_t ldc) {
+LANES_INLINE void product(size_t m, size_t n, size_t k, struct left a, const float *b, size_t ldb,
+                          bool add, float *c, size_t ldc) {
     size_t j = 0;
     for (; j + BLOCK_COLUMNS <= n; j += BLOCK_COLUMNS) {
         size_t i = 0;

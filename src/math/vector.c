@@ -112,17 +112,7 @@ float log1p_f32(float x) {
 }
 
 SIMD_CLONES float vector_dot(size_t n, const float *a, const float *b) {
-    lanes even = {0}, odd = {0};
-    size_t i = 0;
-    for (; i + 2 * LANES <= n; i += 2 * LANES) {
-        even += LANES_LOAD(a + i) * LANES_LOAD(b + i);
-        odd += LANES_LOAD(a + i + LANES) * LANES_LOAD(b + i + LANES);
-    }
-    float sum[LANES], rest = 0.0f;
-    for (; i < n; i++)
-        rest += a[i] * b[i];
-    LANES_STORE(sum, even + odd);
-    return ((sum[0] + sum[4]) + (sum[1] + sum[5])) + ((sum[2] + sum[6]) + (sum[3] + sum[7])) + rest;
+    return lanes_dot(n, a, b);
 }
 
 SIMD_CLONES void vector_add_scaled(size_t n, float scale, const float *restrict x,
