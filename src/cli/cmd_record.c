@@ -4,7 +4,7 @@
 #include "cli/commands.h"
 #include "cli/kafka_settings.h"
 #include "cli/progress_count.h"
-#include "cli/record_plan.h"
+#include "cli/record_state.h"
 #include "cli/shipped.h"
 #include <inttypes.h>
 #include <jansson.h>
@@ -55,17 +55,12 @@ static enum status interrupted(struct error *err) {
 }
 
 /* Questions to a broker that is away are asked again. */
-static enum status patiently(enum status (*ask)(struct record_plan *plan, struct error *err),
-                             struct record_plan *plan, struct error *err) {
-    for (;;) {
-        enum status status = ask(plan, err);
-        if (status != RETRY)
-            return status;
-        log_warn("record.waiting", "text=\"%s\"", err->text);
-        if (*plan->stop)
-            return interrupted(err);
-        sleep(1);
-    }
+static enum status wait_a_moment(const struct record_plan *plan, struct error *err) {
+    log_warn("record.waiting", "text=\"%s\"", err->text);
+    if (*plan->stop)
+        return interrupted(err);
+    sleep(1);
+    return OK;
 }
 
 static void writer_config(const struct record_run *run, struct recorded_schema *schemas,
@@ -85,7 +80,50 @@ static enum status seal(struct record_run *run, struct error *err) {
     return port.commit(port.self, NULL, 0, err);
 }
 
-/* Where the recording goes on, or begins; the first seal makes a beginning last. */
+/* The inputs of earlier epochs are gone, or not wanted: the recording begins with the state after one. Where rows of then are gone as well,
+ * it is the last one's, whose rows are all there. */
+static enum status begin_with_state(struct record_run *run, struct error *err) {
+    struct record_plan *plan = &run->plan;
+    bool whole;
+    TRY(record_state_fold(&run->session, plan, &whole, err));
+    if (!whole && plan->start.epoch < plan->last.epoch && !*plan->stop) {
+        log_warn("record.later",
+                 "text=\"the inputs up to epoch %" PRIu64
+                 " are not in the topics any more, and rows "
+                 "as they were then have been compacted away: the recording begins after epoch "
+                 "%" PRIu64 "\"",
+                 plan->start.epoch, plan->last.epoch);
+        record_plan_start_at_last(plan);
+        TRY(record_state_fold(&run->session, plan, &whole, err));
+    }
+    if (*plan->stop)
+        return interrupted(err);
+    if (!whole)
+        return FAIL(err, RETRY, EX_TEMPFAIL,
+                    "the rows of epoch %" PRIu64 " were compacted away while they were read",
+                    plan->start.epoch);
+    TRY(record_plan_place(plan, err));
+    return record_state_write(&run->session, plan, run->arguments.to, err);
+}
+
+/* A new recording; the first seal makes its beginning last. */
+static enum status begin(struct record_run *run, struct error *err) {
+    struct record_plan *plan = &run->plan;
+    enum status status = plan->start.epoch > 0 ? begin_with_state(run, err) : OK;
+    while (status == RETRY) {
+        TRY(wait_a_moment(plan, err));
+        status = record_plan_begin(plan, err);
+        if (status == OK)
+            status = begin_with_state(run, err);
+    }
+    TRY(status);
+    for (uint32_t i = 0; i < plan->span_count; i++)
+        recording_writer_place(run->writer, plan->spans[i].topic, plan->spans[i].partition,
+                               plan->spans[i].next_offset);
+    return seal(run, err);
+}
+
+/* Where the recording goes on, or begins. */
 static enum status open_writer(struct record_run *run, struct error *err) {
     struct recorded_schema schemas[RECORDED_SCHEMAS_MAX];
     struct recording_writer_config config;
@@ -94,15 +132,12 @@ static enum status open_writer(struct record_run *run, struct error *err) {
     writer_config(run, schemas, &config);
     TRY(run->arguments.resume ? recording_writer_resume(&run->writer, to, &config, &run->seal, err)
                               : recording_writer_create(&run->writer, to, &config, err));
-    bool resumed = run->seal > 0;
-    for (uint32_t i = 0; i < plan->span_count; i++) {
-        struct kafka_span *span = &plan->spans[i];
-        if (resumed)
-            span->next_offset = recording_writer_next(run->writer, span->topic, span->partition);
-        else
-            recording_writer_place(run->writer, span->topic, span->partition, span->next_offset);
-    }
-    return resumed ? OK : seal(run, err);
+    if (run->seal == 0)
+        return begin(run, err);
+    for (uint32_t i = 0; i < plan->span_count; i++)
+        plan->spans[i].next_offset =
+            recording_writer_next(run->writer, plan->spans[i].topic, plan->spans[i].partition);
+    return OK;
 }
 
 /* ---- copying ---- */
@@ -122,9 +157,12 @@ static bool passed(const struct record_run *run) {
 static enum status find_end(struct record_run *run, struct error *err) {
     struct record_plan *plan = &run->plan;
     plan->stop = &never;
-    do
-        TRY(patiently(record_plan_end, plan, err));
-    while (run->open && passed(run));
+    do {
+        enum status status;
+        while ((status = record_plan_end(plan, err)) == RETRY)
+            TRY(wait_a_moment(plan, err));
+        TRY(status);
+    } while (run->open && passed(run));
     plan->stop = &stop_asked;
     if (passed(run))
         return FAIL(err, FATAL, EX_USAGE,
@@ -222,11 +260,10 @@ static void answer(const struct record_run *run) {
 
 static enum status record(struct record_run *run, struct error *err) {
     struct record_plan *plan = &run->plan;
-    TRY(patiently(record_plan_begin, plan, err));
-    if (plan->start.epoch > 0)
-        return FAIL(err, FATAL, EX_DATAERR,
-                    "the inputs of epoch %" PRIu64 " are not in the topics any more",
-                    plan->start.epoch);
+    enum status status;
+    while ((status = record_plan_begin(plan, err)) == RETRY)
+        TRY(wait_a_moment(plan, err));
+    TRY(status);
     run->open =
         plan->until.kind == BOUND_OPEN || (plan->until.kind == BOUND_TIME && !time_has_come(run));
     progress_start(&run->progress, run->session.settings.progress_s);
@@ -234,10 +271,10 @@ static enum status record(struct record_run *run, struct error *err) {
     if (!run->open)
         TRY(find_end(run, err));
     run->wanted = left(plan);
-    log_info("record.start", "to=\"%s\" partitions=%u resumed=%s", run->arguments.to,
-             plan->span_count, run->seal > 1 ? "true" : "false");
+    log_info("record.start", "to=\"%s\" partitions=%u state_epoch=%" PRIu64, run->arguments.to,
+             plan->span_count, plan->start.epoch);
     TRY(kafka_copy_begin(run->copy, plan->spans, plan->span_count, err));
-    enum status status = copy_all(run, err);
+    status = copy_all(run, err);
     progress_end(&run->progress);
     TRY(status);
     TRY(seal(run, err));

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "cli/commands.h"
 #include "cli/progress.h"
+#include "cli/record_state.h"
 #include "cli/restore.h"
 #include "cli/summary.h"
 #include "cli/verify.h"
@@ -188,20 +189,18 @@ static bool has_epochs(const struct session *session) {
 
 /* Under the configuration of the outputs: what -c and --set say is not what they were made with, if it differs. */
 static enum status adopt_config(struct session *session, const char *outputs, struct error *err) {
-    char *text = arena_must(&session->arena, SESSION_TEXT_BYTES);
-    TRY(verify_config(session, outputs, text, SESSION_TEXT_BYTES, err));
+    char *first = arena_must(&session->arena, SESSION_TEXT_BYTES);
+    const char *text;
+    TRY(record_state_config(session, outputs, &text, err));
+    if (text[0] == '\0') {
+        TRY(verify_config(session, outputs, first, SESSION_TEXT_BYTES, err));
+        text = first;
+    }
     if (text[0] == '\0' || strcmp(text, session->config_text) == 0)
         return OK;
     log_warn("verify.config", "text=\"the outputs were made with other settings than -c and --set "
                               "give; verifying with theirs\"");
-    struct settings theirs;
-    settings_default(&theirs);
-    TRY(settings_decode(&theirs, bytes_text(text), outputs, command_problem, NULL, err));
-    theirs.items_max = session->settings.items_max; /* not in the text: they change no byte */
-    theirs.users_max = session->settings.users_max;
-    session->settings = theirs;
-    snprintf(session->config_text, sizeof session->config_text, "%s", text);
-    return OK;
+    return session_adopt(session, text, outputs, err);
 }
 
 static void verify_answer(const struct session *session, const struct verify_result *result,

@@ -116,6 +116,7 @@ static void mark(struct epoch_mark *out, const struct manifest *manifest, int64_
                                .offset = offset,
                                .timestamp_ms = manifest->timestamp_ms,
                                .config_hash = manifest->config_hash,
+                               .state = manifest->state,
                                .end_count = manifest->end_count};
     memcpy(out->ends, manifest->ends, manifest->end_count * sizeof *out->ends);
 }
@@ -224,8 +225,23 @@ static enum status begin_span(struct record_plan *plan, struct kafka_span *span,
     return OK;
 }
 
-enum status record_plan_begin(struct record_plan *plan, struct error *err) {
+enum status record_plan_place(struct record_plan *plan, struct error *err) {
     plan->span_count = 0;
+    for (enum topic topic = 0; topic < TOPIC_COUNT; topic++)
+        for (int32_t p = 0; p < plan->partitions[topic]; p++) {
+            struct kafka_span *span = &plan->spans[plan->span_count++];
+            *span = (struct kafka_span){topic, p, 0, INT64_MAX};
+            TRY(begin_span(plan, span, err));
+        }
+    return OK;
+}
+
+void record_plan_start_at_last(struct record_plan *plan) {
+    plan->start = plan->last;
+    memcpy(plan->start_config, plan->config, sizeof plan->start_config);
+}
+
+enum status record_plan_begin(struct record_plan *plan, struct error *err) {
     plan->start = plan->last = (struct epoch_mark){0};
     plan->config[0] = plan->start_config[0] = '\0';
     memset(plan->applied, 0, sizeof plan->applied);
@@ -234,13 +250,7 @@ enum status record_plan_begin(struct record_plan *plan, struct error *err) {
         for (int32_t p = 0; p < plan->partitions[topic]; p++)
             TRY(find_first(plan, topic, p, err));
     TRY(read_manifests(plan, err));
-    for (enum topic topic = 0; topic < TOPIC_COUNT; topic++)
-        for (int32_t p = 0; p < plan->partitions[topic]; p++) {
-            struct kafka_span *span = &plan->spans[plan->span_count++];
-            *span = (struct kafka_span){topic, p, 0, INT64_MAX};
-            TRY(begin_span(plan, span, err));
-        }
-    return OK;
+    return record_plan_place(plan, err);
 }
 
 static enum status end_input(struct record_plan *plan, struct kafka_span *span, struct error *err) {

@@ -32,6 +32,7 @@ struct epoch_mark {
     int64_t offset; /* of its manifest */
     int64_t timestamp_ms;
     uint64_t config_hash;
+    struct digest state; /* of all tables */
     uint32_t end_count;
     struct output_end ends[RECORDED_PARTITIONS_MAX];
 };
@@ -58,6 +59,9 @@ struct record_plan {
 
 /* Partitions, manifests, start and last; spans[].next_offset. May be called again after RETRY. */
 enum status record_plan_begin(struct record_plan *plan, struct error *err);
+/* The recording begins after the last epoch, or after `start` (where the inputs now begin is known): spans[].next_offset anew. */
+void record_plan_start_at_last(struct record_plan *plan);
+enum status record_plan_place(struct record_plan *plan, struct error *err);
 /* spans[].end_offset: by `until`, and by the manifests that are there now. */
 enum status record_plan_end(struct record_plan *plan, struct error *err);
 #endif

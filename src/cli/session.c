@@ -1,4 +1,5 @@
 #include "cli/session.h"
+#include "base/log.h"
 #include "cli/commands.h"
 #include "cli/count_listings.h"
 #include "cli/properties.h"
@@ -175,6 +176,24 @@ enum status session_open_live(struct session *s, const struct settings *settings
                     "listings' vectors are");
     fit_z_dims(s);
     lasting_text(s);
+    return OK;
+}
+
+static void adopt_problem(void *self, const char *text) {
+    (void)self;
+    log_warn("config.problem", "text=\"%s\"", text);
+}
+
+/* What reaches no further than a run is not in the text, and the session's own. */
+enum status session_adopt(struct session *s, const char *config_text, const char *name,
+                          struct error *err) {
+    struct settings theirs;
+    TRY(settings_decode(&theirs, bytes_text(config_text), name, adopt_problem, NULL, err));
+    for (uint32_t i = 0; i < property_count; i++)
+        if (properties[i].reach != REACH_STATE)
+            property_copy(&properties[i], &s->settings, &theirs);
+    s->settings = theirs;
+    snprintf(s->config_text, sizeof s->config_text, "%s", config_text);
     return OK;
 }
 

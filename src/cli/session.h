@@ -29,6 +29,9 @@ enum status session_open(struct session *session, const struct settings *setting
 /* The same for live topics: no recording, so content.dims must be set. */
 enum status session_open_live(struct session *session, const struct settings *settings,
                               struct error *err);
+/* The configuration of outputs that are there already, in place of the session's own; limits stay. `name` is its origin, for messages. */
+enum status session_adopt(struct session *session, const char *config_text, const char *name,
+                          struct error *err);
 /* The stage between a source and a sink. */
 enum status session_stage(struct session *session, struct source_port source, struct sink_port sink,
                           struct error *err);

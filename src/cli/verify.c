@@ -1,5 +1,6 @@
 #include "cli/verify.h"
 #include "cli/output_log.h"
+#include "cli/record_state.h"
 #include "cli/verify_live.h"
 #include "math/blas_core.h"
 #include <inttypes.h>
@@ -140,6 +141,13 @@ static enum status compare_abort(void *self, struct error *err) {
     return OK;
 }
 
+static enum status make_stage(struct comparison *c, struct error *err) {
+    return session_stage(c->session, recording_source_port(c->session->source),
+                         (struct sink_port){c, compare_begin, compare_put, compare_ends,
+                                            compare_commit, compare_abort},
+                         err);
+}
+
 static const struct table_state *state_named(const struct manifest *manifest, const char *name) {
     for (uint32_t i = 0; i < manifest->table_count; i++)
         if (strcmp(manifest->tables[i].name, name) == 0)
@@ -226,6 +234,43 @@ static enum status check_left(struct comparison *c, bool after_last, struct erro
                : OK;
 }
 
+/* Another configuration from here on (a live stage was started anew with other settings): a stage of that configuration takes the
+ * rows over. */
+static enum status change_config(struct comparison *c, const char *text, struct error *err) {
+    struct session *session = c->session;
+    struct stage *before = session->stage;
+    TRY(session_adopt(session, text, "the configuration in a manifest", err));
+    session->stage = NULL;
+    enum status status = make_stage(c, err);
+    const struct tables *from = stage_tables(before);
+    for (uint32_t t = 0; status == OK && t < tables_count(from); t++) {
+        const struct table *table = tables_at(from, t);
+        const struct table_spec *spec = table_spec(table);
+        struct table *to = tables_named(stage_tables(session->stage), bytes_text(spec->name));
+        uint8_t scratch[8];
+        for (uint32_t row = 0; status == OK && to != NULL && row < table_end(table); row++)
+            if (table_live(table, row))
+                status = table_restore(to, table_key(table, row, scratch), row,
+                                       table_version(table, row),
+                                       bytes_of(table_value(table, row), spec->value_bytes), err);
+    }
+    stage_destroy(before);
+    return status == OK ? stage_resume(session->stage, err) : status;
+}
+
+static enum status check_config(struct comparison *c, const struct manifest *manifest,
+                                struct error *err) {
+    const char *ours = c->session->config_text;
+    if (manifest->config_hash == hash64(ours, strlen(ours), 0))
+        return OK;
+    if (manifest->config != NULL)
+        return change_config(c, manifest->config, err);
+    return FAIL(err, FATAL, EX_CONFIG,
+                "epoch %" PRIu64 " was made under another configuration, whose text is in none of "
+                "the manifests: give it with -c and --set",
+                manifest->epoch);
+}
+
 static enum status verify_epoch(struct comparison *c, const struct manifest *manifest,
                                 struct error *err) {
     bool done;
@@ -236,6 +281,7 @@ static enum status verify_epoch(struct comparison *c, const struct manifest *man
             ": its manifest is not in the recording; the next one there is of epoch %" PRIu64,
             c->epoch + 1, manifest->epoch);
     TRY(check_core(manifest, err));
+    TRY(check_config(c, manifest, err));
     TRY(recording_source_follow(c->session->source, manifest->ranges, manifest->range_count, err));
     stage_follow(c->session->stage, manifest);
     if (c->live != NULL)
@@ -244,6 +290,17 @@ static enum status verify_epoch(struct comparison *c, const struct manifest *man
     const struct manifest *made = stage_last_manifest(c->session->stage);
     TRY(c->live != NULL ? check_left(c, false, err) : compare_own_ends(made, manifest, err));
     return compare_manifests(made, manifest, err);
+}
+
+/* A recording that begins in the middle has the manifest of the epoch whose state it begins with. */
+static enum status check_beginning(const struct comparison *c, const struct manifest *manifest,
+                                   struct error *err) {
+    if (digest_equal(tables_digest(stage_tables(c->session->stage)), manifest->state))
+        return OK;
+    return FAIL(err, FATAL, EX_DATAERR,
+                "epoch %" PRIu64 ": the state that the recording begins with is not what this "
+                "epoch's manifest says",
+                manifest->epoch);
 }
 
 static void show(struct session *session, struct progress *progress) {
@@ -280,9 +337,12 @@ static enum status verify_all(struct comparison *c, struct progress *progress,
         struct manifest manifest;
         arena_reset(&scratch);
         status = output_log_manifest(c->log, &scratch, &manifest, &got, err);
-        if (status == OK && got)
+        bool begins = got && c->epoch > 0 && manifest.epoch == c->epoch && result->epochs == 0;
+        if (status == OK && begins)
+            status = check_beginning(c, &manifest, err);
+        else if (status == OK && got)
             status = verify_epoch(c, &manifest, err);
-        result->epochs += status == OK && got;
+        result->epochs += status == OK && got && !begins;
         if (progress_due(progress))
             show(c->session, progress);
     }
@@ -317,10 +377,9 @@ enum status verify_outputs(struct session *session, const char *outputs, struct 
     *result = (struct verify_result){.live = session->info.live && outputs == session->from};
     enum status status = open_outputs(c, outputs, result->live, err);
     if (status == OK)
-        status = session_stage(session, recording_source_port(session->source),
-                               (struct sink_port){c, compare_begin, compare_put, compare_ends,
-                                                  compare_commit, compare_abort},
-                               err);
+        status = make_stage(c, err);
+    if (status == OK && result->live)
+        status = record_state_read(session, outputs, &c->epoch, err);
     if (status == OK)
         status = verify_all(c, progress, result, err);
     if (c->live != NULL) {

@@ -14,22 +14,32 @@ def record_words(prefix, to, *more):
     return ['record', '-c', os.path.join(SOURCE, 'conf', 'run.yaml'), '--to', to, *settings(values), *more]
 
 
-def create_inputs(prefix):
-    """The records have times of long ago: they are to stay for all that."""
+def create(prefix, topics, config):
+    """Inputs have times of long ago: they are to stay for all that. Outputs: compacted at once."""
     admin = AdminClient({'bootstrap.servers': broker()})
-    for future in admin.create_topics([NewTopic(prefix + topic, 1, 1, config={'retention.ms': '-1'}) for topic in INPUTS]).values():
+    for future in admin.create_topics([NewTopic(prefix + topic, 1, 1, config=config) for topic in topics]).values():
+        future.result(30)
+
+
+def delete_before(prefix, topic, offset):
+    """As retention does."""
+    admin = AdminClient({'bootstrap.servers': broker()})
+    for future in admin.delete_records([TopicPartition(prefix + topic, 0, offset)]).values():
         future.result(30)
 
 
 class Recorded(KafkaCase):
     SETS = ['kafka.session_timeout_ms=1000', 'kafka.linger_ms=100', 'kafka.transaction_timeout_ms=5000']
 
-    def run_stage(self, name, events=6000, kills=KILLS):
+    def run_stage(self, name, events=6000, kills=KILLS, compacting=False):
         """A live run of content and click epochs, killed in between; the topics' prefix."""
         prefix = f'{name}{os.getpid()}.'
         market = self.generate(name, '--dims', DIMS, items=200, users=60, events=events)
         listings, clicks = read_topic(market, 'item-content'), read_topic(market, 'interactions')
-        create_inputs(prefix)
+        create(prefix, INPUTS, {'retention.ms': '-1'})
+        if compacting:
+            create(prefix, ROW_TOPICS, {'cleanup.policy': 'compact', 'segment.ms': '200', 'min.cleanable.dirty.ratio': '0.001',
+                                        'max.message.bytes': '4194304'})
         stage = self.start_stage(prefix, sets=self.SETS)
         self.wait_for_topics(prefix, stage)
         parts = kills + 1
@@ -72,6 +82,68 @@ class Recorded(KafkaCase):
                          (0, sum(m['counts']['rows'] + m['counts']['dead_letters'] for m in made)))
         self.open_with_fastavro(folder, answer['records'])
         self.flip_bytes(folder)
+
+    def test_begins_with_the_state(self):
+        """The first inputs are gone: the recording begins after their last epoch, with the state that it left."""
+        prefix, stage = self.run_stage('state', events=4000, kills=1)
+        self.assertEqual(stage.terminate(), OK)
+        made = manifests_of(prefix)
+        delete_before(prefix, 'interactions', 1500)
+        gone = [m['epoch'] for m in made if any(r['topic'] == 'interactions' and r['first_offset'] < 1500 for r in m['inputs'])]
+        folder = self.path('recorded')
+        answer = self.record(prefix, folder, '--until', 'latest', '--json').json()
+        self.assertEqual((answer['state_epoch'], answer['last_epoch']), (gone[-1], made[-1]['epoch']))
+        self.assertEqual(self.verify(folder).json()['verified_epochs'], made[-1]['epoch'] - gone[-1])
+        self.assertEqual(manifests(folder)[0]['epoch'], gone[-1])
+        # by choice: only what comes from there
+        later = self.record(prefix, self.path('later'), '--from', 'interactions:0=2500', '--until', 'latest', '--json').json()
+        self.assertGreater(later['state_epoch'], gone[-1])
+        self.assertEqual(self.verify(self.path('later')).json()['verified_epochs'], made[-1]['epoch'] - later['state_epoch'])
+        # a state that is not the manifest's
+        with open(os.path.join(folder, 'state.snapshot'), 'r+b') as file:
+            file.seek(-200, os.SEEK_END)
+            byte = file.read(1)[0]
+            file.seek(-1, os.SEEK_CUR)
+            file.write(bytes([byte ^ 1]))
+        self.says(self.verify(folder, BAD_DATA), 'state.snapshot', 'damaged')
+
+    def test_compacted(self):
+        """Overwritten rows are gone: every digest is compared, and the rows that are there."""
+        prefix, stage = self.run_stage('compacted', events=8000, kills=1, compacting=True)
+        rows = sum(m['counts']['rows'] for m in manifests_of(prefix))
+        self.wait_until(lambda: sum(len(committed(prefix + topic)) for topic in ROW_TOPICS) < rows / 2, 'compaction', [stage])
+        self.assertEqual(stage.terminate(), OK)
+        folder = self.path('recorded')
+        self.record(prefix, folder, '--until', 'latest')
+        verified = self.verify(folder).json()
+        self.assertEqual(verified['verified_epochs'], len(manifests(folder)))
+        self.assertGreater(verified['rows_compacted'], rows / 2)
+        self.assertEqual(verified['rows_unseen'], 0)
+        letters = len(read_topic(folder, 'dead-letter'))
+        self.assertEqual(verified['rows_compared'], sum(len(read_topic(folder, topic)) for topic in ROW_TOPICS) + letters)
+        # without the first inputs, and rows of then: from the last epoch on, as it comes
+        delete_before(prefix, 'interactions', 1000)
+        stage = self.start_stage(prefix, sets=[*self.SETS, 'model.rate_rows=0.05'])  # other settings from here on
+        process = start(*record_words(prefix, self.path('onwards'), '--json'))
+        self.wait_until(lambda: os.path.exists(self.path('onwards', 'sealed.log')), 'the recording', [stage])
+        produce(prefix + 'interactions', read_topic(os.path.join(self.class_folder, 'compacted'), 'interactions')[:3000])
+        before = len(manifests(folder))
+        self.wait_until(lambda: len(manifests_of(prefix)) > before + 5, 'epochs', [stage])
+        process.send_signal(signal.SIGTERM)
+        answer = self.check(finish(process)).json()
+        self.assertEqual(answer['state_epoch'], before)
+        self.assertEqual(self.verify(self.path('onwards')).json()['verified_epochs'], answer['last_epoch'] - before)
+
+    def test_other_settings_midway(self):
+        prefix, stage = self.run_stage('settings', events=3000, kills=0)
+        self.assertEqual(stage.terminate(), OK)
+        stage = self.start_stage(prefix, sets=[*self.SETS, 'model.rate_rows=0.02', 'epoch.batches=1'])
+        before = len(manifests_of(prefix))
+        produce(prefix + 'interactions', read_topic(os.path.join(self.class_folder, 'settings'), 'interactions')[:1000])
+        self.wait_until(lambda: len(manifests_of(prefix)) > before + 3, 'epochs', [stage])
+        self.assertEqual(stage.terminate(), OK)
+        self.record(prefix, self.path('recorded'), '--until', 'latest')
+        self.assertEqual(self.verify(self.path('recorded')).json()['verified_epochs'], len(manifests_of(prefix)))
 
     def open_with_fastavro(self, folder, records):
         if fastavro is None:
