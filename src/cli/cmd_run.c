@@ -1,10 +1,9 @@
 /* coldstream run: the stage on Kafka. */
-#include "apply/compacted.h"
 #include "base/log.h"
 #include "cli/commands.h"
 #include "cli/kafka_settings.h"
 #include "cli/reload.h"
-#include "cli/restore.h"
+#include "cli/run_restore.h"
 #include "math/blas_core.h"
 #include <inttypes.h>
 #include <signal.h>
@@ -14,7 +13,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LOG_BYTES ((size_t)2 << 30) /* address space: an epoch number for each row, manifests */
 #define LEADER_WAIT_MS 200
 
 struct run {
@@ -25,7 +23,6 @@ struct run {
     struct kafka_leader *leader;
     struct kafka_source *source;
     struct kafka_sink *sink;
-    struct arena log_arena;
 };
 
 /* ---- signals ---- */
@@ -81,98 +78,6 @@ static void serve_reload(struct run *run) {
     drain_s = (sig_atomic_t)run->read.drain_s;
     if (run->source != NULL)
         kafka_source_linger(run->source, run->read.linger_ms);
-}
-
-/* ---- restore ---- */
-
-static enum status fold_record(struct run *run, struct compacted *compacted,
-                               enum compacted_pass pass, const struct record *record,
-                               uint64_t *rows, struct error *err) {
-    struct row_output row;
-    bool folded;
-    TRY(codec_decode_row(run->session.codec, record, &row, err));
-    struct table *table = tables_named(stage_tables(run->session.stage), bytes_text(row.table));
-    if (table == NULL)
-        return FAIL(
-            err, FATAL, EX_CONFIG,
-            "%s-%d, offset %" PRId64
-            ": the log has rows of table '%s' and this configuration has no such table: run with "
-            "the model.variant of before, or under another kafka.application and kafka.prefix",
-            topic_name(record->topic), record->partition, record->offset, row.table);
-    struct folded_row folded_row = {table, row.key, row.position, row.version, row.value};
-    TRY(compacted_fold(compacted, pass, &folded_row, row.epoch, &folded, err));
-    *rows += folded;
-    return OK;
-}
-
-static enum status fold_topics(struct run *run, struct compacted *compacted,
-                               enum compacted_pass pass, uint64_t *rows, struct error *err) {
-    static const enum topic parents[] = {TOPIC_CHANGELOG, TOPIC_RANKER_DELTAS, TOPIC_CODEBOOKS};
-    static const enum topic children[] = {TOPIC_CHANGELOG, TOPIC_RANKER_DELTAS, TOPIC_SEMANTIC_IDS};
-    struct kafka_log *log;
-    double shown = 0, share = 0;
-    TRY(kafka_log_open(&log, &run->kafka, pass == PASS_PARENTS ? parents : children, 3, err));
-    enum status status = OK;
-    for (bool got = true; status == OK && got && !stop_asked;) {
-        struct record record;
-        status = kafka_log_next(log, &record, &got, &share, err);
-        if (status == OK && got)
-            status = fold_record(run, compacted, pass, &record, rows, err);
-        if (share - shown >= 0.1) {
-            log_info("restore.progress", "pass=%d percent=%.0f rows=%" PRIu64, (int)pass + 1,
-                     100 * share, *rows);
-            shown = share;
-        }
-    }
-    kafka_log_close(log);
-    return status;
-}
-
-/* The manifest committed last; epoch 0 when there is none. */
-static enum status last_manifest(struct run *run, struct manifest *out, struct error *err) {
-    static const enum topic epochs[] = {TOPIC_EPOCHS};
-    struct kafka_log *log;
-    double share;
-    *out = (struct manifest){0};
-    TRY(kafka_log_open(&log, &run->kafka, epochs, 1, err));
-    enum status status = OK;
-    for (bool got = true; status == OK && got;) {
-        struct record record;
-        status = kafka_log_next(log, &record, &got, &share, err);
-        if (status == OK && got)
-            arena_reset(&run->log_arena);
-        if (status == OK && got)
-            status = codec_decode_manifest(run->session.codec, &record, &run->log_arena, out, err);
-    }
-    kafka_log_close(log);
-    return status;
-}
-
-/* The log is the state: folds the compacted topics into the stage's empty tables. This instance is fenced in by now, so nobody else writes. */
-static enum status restore(struct run *run, struct error *err) {
-    struct manifest manifest;
-    struct compacted *compacted;
-    uint64_t rows = 0;
-    TRY(last_manifest(run, &manifest, err));
-    if (manifest.epoch == 0) {
-        log_info("restore.none", "text=\"no epoch in the log: starting anew\"");
-        return stage_resume(run->session.stage, err);
-    }
-    struct arena arena;
-    TRY(arena_reserve(&arena, "restore", LOG_BYTES, err));
-    enum status status =
-        compacted_create(&compacted, stage_tables(run->session.stage), &arena, err);
-    if (status == OK)
-        status = fold_topics(run, compacted, PASS_PARENTS, &rows, err);
-    if (status == OK)
-        status = fold_topics(run, compacted, PASS_CHILDREN, &rows, err);
-    arena_release(&arena);
-    TRY(status);
-    if (stop_asked) /* in the middle of it */
-        return OK;
-    TRY(restore_check_state(&run->session, &manifest, "the log", err));
-    log_info("restore.done", "epoch=%" PRIu64 " rows=%" PRIu64, manifest.epoch, rows);
-    return stage_resume(run->session.stage, err);
 }
 
 /* ---- running ---- */
@@ -234,6 +139,7 @@ static enum status run_epochs(struct run *run, struct error *err) {
 }
 
 static enum status open_and_run(struct run *run, struct error *err) {
+    uint64_t restored;
     TRY(kafka_create_topics(&run->kafka, err));
     TRY(kafka_leader_join(&run->leader, &run->kafka, err));
     TRY(lead(run, err));
@@ -243,10 +149,10 @@ static enum status open_and_run(struct run *run, struct error *err) {
     TRY(kafka_sink_open(&run->sink, &run->kafka, run->leader, err));
     TRY(session_stage(&run->session, kafka_source_port(run->source), kafka_sink_port(run->sink),
                       err));
-    TRY(arena_reserve(&run->log_arena, "manifest", (size_t)64 << 20, err));
-    TRY(restore(run, err));
+    TRY(run_restore(&run->session, &run->kafka, &stop_asked, &restored, err));
     if (stop_asked)
         return OK;
+    TRY(stage_resume(run->session.stage, err));
     log_info("run.ready", "text=\"restored and leading\" blas_core=%s", blas_core_running());
     return run_epochs(run, err);
 }
