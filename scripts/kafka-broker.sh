@@ -8,7 +8,9 @@
 #   scripts/kafka-broker.sh restart DIR   starts it again on the same port with its log (after stop, or after a kill -9)
 #   scripts/kafka-broker.sh stop DIR      stops it; `kill` instead of `stop` ends it with SIGKILL
 #
-# Nothing is deleted by age, for recorded topics have the timestamps of their time. DIR/broker.address has the address. Java 17 and Maven come from Debian's packages (scripts/install-packages.sh kafka).
+# Nothing is deleted by age, for recorded topics have the timestamps of their time.
+# DIR/broker.address has the address: no password, all rights. DIR/broker.sasl.address is for users with a password (SASL/PLAIN: stage and guest, each with
+# its name and -secret) and with the rights that they are given. Java 17 and Maven come from Debian's packages (scripts/install-packages.sh kafka).
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 jars=$root/build/kafka/lib
@@ -44,7 +46,7 @@ P
 }
 
 configure() {
-    local port=$1 controller=$2 behind front listener='' advertised=''
+    local port=$1 controller=$2 sasl=$3 behind front listener='' advertised=''
     rm -f "$dir/broker.proxy"
     if [ "$proxied" = proxied ]; then
         behind=$(free_port) front=$(quiet_port)
@@ -55,11 +57,15 @@ configure() {
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:$controller
-listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$controller$listener
-advertised.listeners=PLAINTEXT://127.0.0.1:$port$advertised
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT
+listeners=PLAINTEXT://127.0.0.1:$port,SASL_PLAINTEXT://127.0.0.1:$sasl,CONTROLLER://127.0.0.1:$controller$listener
+advertised.listeners=PLAINTEXT://127.0.0.1:$port,SASL_PLAINTEXT://127.0.0.1:$sasl$advertised
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT
 inter.broker.listener.name=PLAINTEXT
 controller.listener.names=CONTROLLER
+sasl.enabled.mechanisms=PLAIN
+listener.name.sasl_plaintext.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_stage="stage-secret" user_guest="guest-secret";
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:ANONYMOUS
 log.dirs=$dir/log
 num.partitions=1
 offsets.topic.num.partitions=1
@@ -74,6 +80,7 @@ log.cleaner.backoff.ms=500
 log.retention.ms=-1
 P
     echo "127.0.0.1:$port" > "$dir/broker.address"
+    echo "127.0.0.1:$sasl" > "$dir/broker.sasl.address"
 }
 
 # The broker opens its port when it is ready to serve.
@@ -113,7 +120,7 @@ end() {
 case $command in
 start)
     fetch
-    configure "$(free_port)" "$(free_port)"
+    configure "$(free_port)" "$(free_port)" "$(free_port)"
     rm -rf "$dir/log"
     java_in kafka.tools.StorageTool format -t "$(java_in kafka.tools.StorageTool random-uuid 2> /dev/null)" -c "$dir/server.properties" > "$dir/format.log" 2>&1
     launch

@@ -358,7 +358,7 @@ static enum status start(struct record_run *run, struct error *err) {
         TRY(record_bound_parse(run->arguments.until, &plan->until, err));
     TRY(command_settings_read(&run->arguments.settings, &settings, err));
     TRY(session_open_live(&run->session, &settings, err));
-    TRY(kafka_settings(&run->session.settings, &run->kafka, err));
+    TRY(kafka_settings(&run->session.settings, &run->session.arena, &run->kafka, err));
     TRY(arena_reserve(&plan->scratch, "manifest", MANIFEST_BYTES, err));
     plan->codec = run->session.codec;
     TRY(kafka_copy_open(&plan->asking, &run->kafka, err));

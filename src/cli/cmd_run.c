@@ -200,7 +200,7 @@ static enum status start(struct run *run, struct error *err) {
     TRY(command_settings_read(&run->from, &run->read, err));
     catch_signals(&run->read);
     TRY(session_open_live(&run->session, &run->read, err));
-    TRY(kafka_settings(&run->session.settings, &run->kafka, err));
+    TRY(kafka_settings(&run->session.settings, &run->session.arena, &run->kafka, err));
     return open_and_run(run, err);
 }
 

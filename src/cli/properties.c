@@ -31,6 +31,11 @@ _Static_assert(sizeof(enum variant) == 4 && sizeof(enum encoder) == 4 &&
 #define NAME(path, field, names, preset, doc)                                                      \
     { path, PROPERTY_NAME, AT(field), 1, 0, 0, 0, preset, "", names, doc, REACH_STATE }
 
+#define MAP_OF(reach, path, field, doc)                                                            \
+    { path, PROPERTY_MAP, AT(field), 1, 0, TEXT_MAP_MAX, 0, "{}", "", NULL, doc, reach }
+#define TOPIC(path, topic, preset, doc)                                                            \
+    WORDS_OF(REACH_RUN, path, topic_names[topic], 1, TOPIC_NAME_BYTES - 1, "\"" preset "\"", doc)
+
 /* Sections are runs of equal first words. */
 const struct property properties[] = {
     NUMBER("seed", PROPERTY_U64, seed, 0, 9007199254740992.0, "0", "",
@@ -270,6 +275,38 @@ const struct property properties[] = {
     NUMBER_OF(REACH_LIVE, "kafka.drain_s", PROPERTY_U32, drain_s, 1, 3600, "10", "s",
               "After SIGTERM or SIGINT: what was taken is committed within this, or the instance "
               "leaves as it is and the next one does it."),
+
+    MAP_OF(REACH_RUN, "kafka.properties", kafka_properties,
+           "Of librdkafka, for all clients: security.protocol, sasl.*, ssl.*, client.rack, "
+           "compression.type ... Secrets by reference: `${env:NAME}`, `${file:/path}`. Those that "
+           "exactly-once depends on are refused."),
+
+    TOPIC("topics.item-content", TOPIC_ITEM_CONTENT, "item-content",
+          "Its name, after kafka.prefix: listings."),
+    TOPIC("topics.interactions", TOPIC_INTERACTIONS, "interactions", "Impressions and clicks."),
+    TOPIC("topics.semantic-ids", TOPIC_SEMANTIC_IDS, "semantic-ids", "Items and their SIDs."),
+    TOPIC("topics.ranker-deltas", TOPIC_RANKER_DELTAS, "ranker-deltas", "The ranker's rows."),
+    TOPIC("topics.changelog", TOPIC_CHANGELOG, "changelog", "The stage's private state."),
+    TOPIC("topics.codebooks", TOPIC_CODEBOOKS, "codebooks", "The centroids, level by level."),
+    TOPIC("topics.epochs", TOPIC_EPOCHS, "epochs", "The manifests, one of each epoch."),
+    TOPIC("topics.dead-letter", TOPIC_DEAD_LETTER, "dead-letter", "What could not be used."),
+    TOPIC("topics.leader", TOPIC_COUNT, "leader",
+          "No records: the instance that holds its partition leads."),
+    NUMBER_OF(REACH_RUN, "topics.replication", PROPERTY_U32, topic_replication, 0, 32, "0",
+              "replicas", "Of topics that are created. 0: the broker's default."),
+    NUMBER_OF(REACH_RUN, "topics.segment_ms", PROPERTY_I64, topic_segment_ms, 100, YEAR_MS,
+              "3600000", "ms",
+              "Of compacted topics: a segment is closed after this, and only then compacted."),
+    NUMBER_OF(REACH_RUN, "topics.segment_bytes", PROPERTY_I64, topic_segment_bytes, 1048576,
+              2147483647, "134217728", "bytes", "... or when it is so large."),
+    NUMBER_OF(REACH_RUN, "topics.dirty_ratio", PROPERTY_F64, topic_dirty_ratio, 0, 1, "0.3",
+              "share", "Of a compacted topic's log, not compacted yet, before it is again."),
+    NUMBER_OF(REACH_RUN, "topics.delete_retention_ms", PROPERTY_I64, topic_delete_retention_ms, 0,
+              10 * YEAR_MS, "604800000", "ms",
+              "Tombstones stay so long in compacted topics: a follower that is away for longer "
+              "starts anew."),
+    NUMBER_OF(REACH_RUN, "topics.retention_ms", PROPERTY_I64, topic_retention_ms, 0, 100 * YEAR_MS,
+              "2592000000", "ms", "Of manifests and dead letters. 0: for ever."),
 
     NUMBER_OF(REACH_LIVE, "snapshot.epochs", PROPERTY_U32, snapshot_epochs, 0, 1000000, "256",
               "epochs",

@@ -12,7 +12,8 @@ enum property_type {
     PROPERTY_F32, /* decimal numbers ... */
     PROPERTY_F64,
     PROPERTY_NAME, /* one of `names`, kept as its index in an enum or uint32_t */
-    PROPERTY_WORDS /* a text of at most `max` bytes, printable ASCII without quotes; char [max + 1] */
+    PROPERTY_WORDS, /* a text of at most `max` bytes, printable ASCII without quotes; char [max + 1] */
+    PROPERTY_MAP    /* names to texts, struct text_map: a mapping in the file */
 };
 
 /* How far a change of the setting reaches. */
@@ -50,11 +51,20 @@ const char *property_nearest(const char *path);
  * wrong and what is possible". */
 enum status property_parse(const struct property *property, uint32_t index, const char *text,
                            struct settings *settings, struct error *err);
+/* One entry of a PROPERTY_MAP; a name that is there gets another value. The entry is checked as far as it can be without the
+ * secrets that it refers to (kafka_settings.h). */
+enum status property_put(const struct property *property, const char *key, const char *value,
+                         struct settings *settings, struct error *err);
+/* The map; NULL when the property is none. */
+const struct text_map *property_map(const struct property *property,
+                                    const struct settings *settings);
+/* What of an entry may be shown: the value, or a note that it is not. */
+const char *property_shown(const char *key, const char *value);
 /* What one value's range does not say: FATAL EX_CONFIG as above. */
 enum status property_check(const struct property *property, const struct settings *settings,
                            struct error *err);
 /* The value as YAML: "64", "[64, 32]", "id+sid"; returns its length. Parsing it gives the same
- * value. */
+ * value. Of a map only how many entries it has. */
 size_t property_format(const struct property *property, const struct settings *settings,
                        char out[PROPERTY_TEXT_BYTES]);
 /* Takes the property's value, all of its values if it is a list, over from other settings. */

@@ -1,7 +1,9 @@
 /* One property's value: from text, to text, checked. */
+#include "cli/kafka_settings.h"
 #include "cli/nearest.h"
 #include "cli/properties.h"
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +37,8 @@ const char *property_nearest(const char *path) {
 static size_t value_bytes(const struct property *property) {
     static const size_t sizes[] = {[PROPERTY_U64] = 8, [PROPERTY_I64] = 8, [PROPERTY_U32] = 4,
                                    [PROPERTY_F32] = 4, [PROPERTY_F64] = 8, [PROPERTY_NAME] = 4};
+    if (property->type == PROPERTY_MAP)
+        return sizeof(struct text_map);
     return property->type == PROPERTY_WORDS ? (size_t)property->max + 1 : sizes[property->type];
 }
 
@@ -126,6 +130,75 @@ static enum status parse_words(const struct property *property, const char *text
     return OK;
 }
 
+/* As of topics and of librdkafka's properties. */
+static bool is_name(const char *text) {
+    static const char possible[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    return text[strspn(text, possible)] == '\0';
+}
+
+/* Entries come one by one, with property_put(). */
+static enum status parse_map(const struct property *property, const char *text,
+                             struct text_map *out, struct error *err) {
+    if (strcmp(text, "{}") != 0)
+        return FAIL(err, FATAL, EX_CONFIG,
+                    "%s: is a mapping: its entries stand indented below it, or after --set "
+                    "%s.NAME=VALUE",
+                    property->path, property->path);
+    out->count = 0;
+    return OK;
+}
+
+const struct text_map *property_map(const struct property *property,
+                                    const struct settings *settings) {
+    return property->type == PROPERTY_MAP ? value_at(property, 0, settings) : NULL;
+}
+
+static enum status check_entry(const struct property *property, const char *key, const char *value,
+                               struct error *err) {
+    size_t value_len = strlen(value);
+    if (*key == '\0' || strlen(key) >= sizeof((struct text_map *)0)->at[0].key)
+        return FAIL(err, FATAL, EX_CONFIG, "%s: a name of 1 to %zu characters is possible",
+                    property->path, sizeof((struct text_map *)0)->at[0].key - 1);
+    if (value_len >= sizeof((struct text_map *)0)->at[0].value)
+        return FAIL(err, FATAL, EX_CONFIG,
+                    "%s.%s: a text of at most %zu characters is possible; a longer one can be in "
+                    "a file: ${file:/path}",
+                    property->path, key, sizeof((struct text_map *)0)->at[0].value - 1);
+    if (!is_name(key))
+        return FAIL(err, FATAL, EX_CONFIG, "%s: `%s' is no name of a property", property->path,
+                    key);
+    for (size_t i = 0; i < value_len; i++)
+        if (value[i] < 0x20 || value[i] > 0x7E)
+            return FAIL(err, FATAL, EX_CONFIG,
+                        "%s.%s: character %zu is not possible here; printable ASCII is, and "
+                        "anything in a file: ${file:/path}",
+                        property->path, key, i + 1);
+    if (kafka_check_entry(key, value, err) != OK)
+        return error_context(err, "%s.%s", property->path, key);
+    return OK;
+}
+
+enum status property_put(const struct property *property, const char *key, const char *value,
+                         struct settings *settings, struct error *err) {
+    struct text_map *map = value_at(property, 0, settings);
+    uint32_t at = 0;
+    TRY(check_entry(property, key, value, err));
+    while (at < map->count && strcmp(map->at[at].key, key) != 0)
+        at++;
+    if (at == TEXT_MAP_MAX)
+        return FAIL(err, FATAL, EX_CONFIG, "%s: more than %d entries", property->path,
+                    TEXT_MAP_MAX);
+    map->count += at == map->count;
+    strcpy(map->at[at].key, key);
+    strcpy(map->at[at].value, value);
+    return OK;
+}
+
+const char *property_shown(const char *key, const char *value) {
+    return kafka_property_secret(key) && strstr(value, "${") == NULL ? "(not shown)" : value;
+}
+
 enum status property_parse(const struct property *property, uint32_t index, const char *text,
                            struct settings *settings, struct error *err) {
     void *at = value_at(property, index, settings);
@@ -152,13 +225,38 @@ enum status property_parse(const struct property *property, uint32_t index, cons
         return parse_name(property, text, at, err);
     case PROPERTY_WORDS:
         return parse_words(property, text, at, err);
+    case PROPERTY_MAP:
+        return parse_map(property, text, at, err);
     }
     ASSERT(false && "property type");
     return FATAL;
 }
 
+static const size_t first_topic = offsetof(struct settings, topic_names);
+static const size_t topics_end =
+    offsetof(struct settings, topic_names) + sizeof((struct settings *)0)->topic_names;
+
+static enum status check_topic_name(const struct property *property,
+                                    const struct settings *settings, struct error *err) {
+    if (property->offset < first_topic || property->offset >= topics_end)
+        return OK;
+    size_t own = (property->offset - first_topic) / TOPIC_NAME_BYTES;
+    const char *name = settings->topic_names[own];
+    if (!is_name(name))
+        return FAIL(err, FATAL, EX_CONFIG,
+                    "%s: `%s' is no name of a topic: letters, digits, `.', `_' and `-' are "
+                    "possible",
+                    property->path, name);
+    for (size_t other = 0; other <= TOPIC_COUNT; other++)
+        if (other != own && strcmp(settings->topic_names[other], name) == 0)
+            return FAIL(err, FATAL, EX_CONFIG, "%s: another topic is called `%s', too",
+                        property->path, name);
+    return OK;
+}
+
 enum status property_check(const struct property *property, const struct settings *settings,
                            struct error *err) {
+    TRY(check_topic_name(property, settings, err));
     uint64_t rows = (uint64_t)settings->books[0] * settings->books[1];
     if (property->offset == offsetof(struct settings, books) && rows > 1u << 24)
         return FAIL(err, FATAL, EX_CONFIG,
@@ -198,6 +296,8 @@ static int format_one(const struct property *property, uint32_t index,
         return snprintf(out, size, "%s", property->names[*(const uint32_t *)at]);
     case PROPERTY_WORDS:
         return snprintf(out, size, "\"%s\"", (const char *)at);
+    case PROPERTY_MAP:
+        return snprintf(out, size, "{%.0u}", ((const struct text_map *)at)->count);
     }
     ASSERT(false && "property type");
     return 0;

@@ -16,6 +16,7 @@ static const char *const section_docs[][2] = {
     {"limits", "Sizes known at start"},
     {"output", "The topics written"},
     {"kafka", "Where `run` finds and leaves its topics"},
+    {"topics", "Their names, and how they are created; one that is there is never altered"},
     {"snapshot", "Restart"},
     {"progress", "What is shown while it runs"},
 };
@@ -65,8 +66,20 @@ static enum status set_list(const struct property *property, char *values, struc
     return OK;
 }
 
+/* "kafka.properties.sasl.username": the property and where the entry's name begins. */
+static const struct property *map_of_entry(const char *path, const char **key) {
+    for (uint32_t i = 0; i < property_count; i++) {
+        size_t length = strlen(properties[i].path);
+        *key = path + length + 1;
+        if (properties[i].type == PROPERTY_MAP && path[length] == '.' &&
+            strncmp(path, properties[i].path, length) == 0)
+            return &properties[i];
+    }
+    return NULL;
+}
+
 enum status settings_set(struct settings *out, const char *assignment, struct error *err) {
-    char text[PROPERTY_TEXT_BYTES + 256];
+    char text[PROPERTY_TEXT_BYTES + sizeof((struct text_map *)0)->at[0]];
     const char *equals = strchr(assignment, '=');
     if (equals == NULL || equals == assignment || strlen(assignment) >= sizeof text)
         return FAIL(err, FATAL, EX_CONFIG,
@@ -76,6 +89,9 @@ enum status settings_set(struct settings *out, const char *assignment, struct er
     text[equals - assignment] = '\0';
     char *value = text + (equals - assignment) + 1;
     const struct property *property = property_named(text);
+    const char *key;
+    if (property == NULL && (property = map_of_entry(text, &key)) != NULL)
+        return property_put(property, key, value, out, err);
     if (property == NULL) {
         const char *nearest = property_nearest(text);
         return FAIL(err, FATAL, EX_CONFIG, "%s: there is no such setting%s%s%s", text,
@@ -114,15 +130,40 @@ enum status settings_from(struct settings *out, const char *path, const char *co
     return OK;
 }
 
+/* A text as YAML has it between double quotes. */
+static void quote(const char *text, char *out) {
+    for (*out++ = '"'; *text != '\0'; *out++ = *text++)
+        if (*text == '"' || *text == '\\')
+            *out++ = '\\';
+    strcpy(out, "\"");
+}
+
+/* The entries below a map's key. */
+static int map_text(const struct text_map *map, char *out, size_t size) {
+    char value[2 * sizeof map->at[0].value + 3];
+    size_t used = 0;
+    for (uint32_t i = 0; i < map->count && used < size; i++) {
+        quote(property_shown(map->at[i].key, map->at[i].value), value);
+        used += (size_t)snprintf(out + used, size - used, "\n    %s: %s", map->at[i].key, value);
+    }
+    return (int)used;
+}
+
 size_t settings_text(const struct settings *settings, char *out, size_t size) {
-    char section[PROPERTY_TEXT_BYTES], last[PROPERTY_TEXT_BYTES] = "", value[PROPERTY_TEXT_BYTES];
+    char section[PROPERTY_TEXT_BYTES], last[PROPERTY_TEXT_BYTES] = "";
+    char value[TEXT_MAP_MAX * 2 * sizeof((struct text_map *)0)->at[0]];
     size_t used = 0;
     for (uint32_t i = 0; i < property_count; i++) {
         const char *key = split_path(properties[i].path, section);
-        bool opens = strcmp(section, last) != 0;
-        property_format(&properties[i], settings, value);
-        int length = snprintf(out + used, size - used, "%s%s%s%s: %s\n", opens ? section : "",
-                              opens ? ":\n" : "", *section ? "  " : "", key, value);
+        const struct text_map *map = property_map(&properties[i], settings);
+        bool opens = strcmp(section, last) != 0, entries = map != NULL && map->count > 0;
+        if (entries)
+            map_text(map, value, sizeof value);
+        else
+            property_format(&properties[i], settings, value);
+        int length =
+            snprintf(out + used, size - used, "%s%s%s%s:%s%s\n", opens ? section : "",
+                     opens ? ":\n" : "", *section ? "  " : "", key, entries ? "" : " ", value);
         used += (size_t)length;
         if (used >= size)
             return size ? size - 1 : 0;
@@ -137,6 +178,10 @@ static void describe_values(const struct property *property, char *out, size_t s
         for (uint32_t i = 0; property->names[i] != NULL; i++)
             used += (size_t)snprintf(out + used, size - used, "%s`%s`", i ? ", " : "",
                                      property->names[i]);
+        return;
+    }
+    if (property->type == PROPERTY_MAP) {
+        snprintf(out, size, "at most %.0f names and texts", property->max);
         return;
     }
     if (property->type == PROPERTY_WORDS) {

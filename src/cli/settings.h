@@ -7,6 +7,17 @@
 
 enum encoder { ENCODER_PCA, ENCODER_BEHAVIOUR };
 
+/* Names to texts, as the file has them: kafka.properties. */
+#define TEXT_MAP_MAX 24
+struct text_map {
+    uint32_t count;
+    struct {
+        char key[64], value[256];
+    } at[TEXT_MAP_MAX];
+};
+
+#define TOPIC_NAME_BYTES 128
+
 struct settings {
     uint64_t seed;
     uint32_t content_dims; /* 0: taken from the recording's first listing */
@@ -27,6 +38,11 @@ struct settings {
     uint32_t output_partitions;                                       /* of each output topic */
     uint32_t output_compression;                                      /* none | deflate */
     char kafka_brokers[160], kafka_prefix[64], kafka_application[64]; /* kafka.*: for `run` */
+    struct text_map kafka_properties; /* references to secrets are not resolved here */
+    char topic_names[TOPIC_COUNT + 1][TOPIC_NAME_BYTES]; /* topics.*; the last: leader */
+    uint32_t topic_replication;                          /* 0: the broker's default */
+    int64_t topic_segment_ms, topic_segment_bytes, topic_delete_retention_ms, topic_retention_ms;
+    double topic_dirty_ratio;
     uint32_t linger_ms, fetch_bytes, produce_bytes, session_timeout_ms, transaction_timeout_ms;
     uint32_t drain_s;         /* after SIGTERM */
     uint32_t snapshot_epochs; /* a local snapshot every so many epochs; 0: none */

@@ -134,22 +134,6 @@ static void read_list(struct reader *reader, const struct property *property) {
                  property->count, property->preset);
 }
 
-static void read_value(struct reader *reader, const struct property *property) {
-    if (property->count > 1)
-        read_list(reader, property);
-    else
-        read_scalar(reader, property, 0);
-}
-
-static bool is_section(const char *name) {
-    size_t length = strlen(name);
-    for (uint32_t i = 0; i < property_count; i++)
-        if (length > 0 && strncmp(properties[i].path, name, length) == 0 &&
-            properties[i].path[length] == '.')
-            return true;
-    return false;
-}
-
 /* Reads the key (the current event) and moves to its value. False: the key was no use, the value
  * is skipped. */
 static bool read_key(struct reader *reader, char key[KEY_BYTES], yaml_mark_t *mark) {
@@ -166,6 +150,68 @@ static bool read_key(struct reader *reader, char key[KEY_BYTES], yaml_mark_t *ma
     if (!usable)
         skip_node(reader);
     return usable;
+}
+
+/* The current event is the entry's value. */
+static void read_entry(struct reader *reader, yaml_mark_t mark, const struct property *property,
+                       const char *key) {
+    const yaml_event_t *event = &reader->event;
+    const struct text_map *map = property_map(property, reader->out);
+    char value[sizeof map->at[0].value + 1]; /* one more, so that a text that is too long is seen */
+    struct error err;
+    if (event->type != YAML_SCALAR_EVENT) {
+        complain(reader, event->start_mark, "%s.%s: needs a single value", property->path, key);
+        skip_node(reader);
+        return;
+    }
+    size_t length = event->data.scalar.length;
+    if (length >= sizeof value)
+        length = sizeof value - 1;
+    for (size_t i = 0; i < length; i++) /* a NUL would hide what follows */
+        value[i] = event->data.scalar.value[i] ? (char)event->data.scalar.value[i] : '\x01';
+    value[length] = '\0';
+    for (uint32_t i = 0; i < map->count; i++)
+        if (strcmp(map->at[i].key, key) == 0) {
+            complain(reader, mark, "%s.%s: stands here a second time", property->path, key);
+            return;
+        }
+    if (property_put(property, key, value, reader->out, &err) != OK)
+        complain(reader, mark, "%s", err.text);
+}
+
+static void read_map(struct reader *reader, const struct property *property) {
+    char key[KEY_BYTES];
+    yaml_mark_t mark;
+    if (reader->event.type != YAML_MAPPING_START_EVENT) {
+        bool empty =
+            reader->event.type == YAML_SCALAR_EVENT && reader->event.data.scalar.length == 0;
+        if (!empty)
+            complain(reader, reader->event.start_mark,
+                     "%s: is a mapping; its entries stand indented below it", property->path);
+        skip_node(reader);
+        return;
+    }
+    while (next_event(reader) && reader->event.type != YAML_MAPPING_END_EVENT)
+        if (read_key(reader, key, &mark))
+            read_entry(reader, mark, property, key);
+}
+
+static void read_value(struct reader *reader, const struct property *property) {
+    if (property->type == PROPERTY_MAP)
+        read_map(reader, property);
+    else if (property->count > 1)
+        read_list(reader, property);
+    else
+        read_scalar(reader, property, 0);
+}
+
+static bool is_section(const char *name) {
+    size_t length = strlen(name);
+    for (uint32_t i = 0; i < property_count; i++)
+        if (length > 0 && strncmp(properties[i].path, name, length) == 0 &&
+            properties[i].path[length] == '.')
+            return true;
+    return false;
 }
 
 static void unknown_key(struct reader *reader, yaml_mark_t mark, const char *path) {

@@ -16,11 +16,31 @@
 
 #define KAFKA_NAME_BYTES 250
 
+/* Where a topic's name is asked for: the leader topic, which has no records. */
+#define KAFKA_TOPIC_LEADER TOPIC_COUNT
+#define KAFKA_TOPICS (TOPIC_COUNT + 1)
+
+/* A further property of librdkafka, e.g. security.protocol. */
+struct kafka_property {
+    const char *key, *value;
+    bool secret; /* the value is in no text */
+};
+/* How topics are created, and what check compares them with. */
+struct kafka_topic_config {
+    int32_t replication; /* 0: the broker's default */
+    int64_t segment_ms;  /* of compacted topics, and the three below */
+    int64_t segment_bytes;
+    double dirty_ratio;          /* min.cleanable.dirty.ratio */
+    int64_t delete_retention_ms; /* how long tombstones stay */
+    int64_t retention_ms;        /* of manifests and dead letters; 0: for ever */
+};
+
 /* Its texts are borrowed for as long as an object made with it lives. */
 struct kafka_config {
-    const char *brokers; /* bootstrap.servers */
-    const char
-        *prefix; /* of all topic names: "" or e.g. "shop."; topics are prefix + topic_name() */
+    const char *brokers;             /* bootstrap.servers */
+    const char *prefix;              /* of all topic names: "" or e.g. "shop." */
+    const char *names[KAFKA_TOPICS]; /* after the prefix; NULL: as in topic_name(), "leader" */
+    struct kafka_topic_config topics;
     const char *application; /* group id and transactional id; instances of one stage share it */
     int32_t input_partitions_max;    /* of one input; refuse more */
     int32_t partitions[TOPIC_COUNT]; /* of outputs that are created */
@@ -32,25 +52,52 @@ struct kafka_config {
     uint32_t produce_bytes_max; /* [64 MiB] produced and not yet delivered */
     uint32_t poll_ms;           /* [20] next() waits at most so long for a record */
     uint32_t linger_ms; /* [500] a click epoch closes when its first record has waited so long */
-    uint32_t
-        property_count; /* further librdkafka properties, e.g. security.protocol; those that exactly-once owns are refused */
-    const char *const *property_keys;
-    const char *const *property_values;
+    uint32_t property_count; /* those that exactly-once owns are refused */
+    const struct kafka_property *properties;
 };
 
 /* RETRY in `err` of any call: the broker is away or slow; call again. FATAL: stop, text has the remedy (EX_CONFIG: configuration or rights; EX_UNAVAILABLE: fenced by
  * another instance; EX_DATAERR: positions that the log does not have any more). Texts name topic, partition and offset and never a secret. */
 
+/* ---- properties ---- */
+/* FATAL EX_CONFIG with the reason: librdkafka has no such property, does not take the value, or exactly-once owns it. value == NULL: the
+ * name alone. */
+enum status kafka_check_property(const char *key, const char *value, struct error *err);
+/* Whether a value of this property is never to be shown. */
+bool kafka_property_secret(const char *key);
+
 /* ---- topics ---- */
-enum topic_state { TOPIC_THERE, TOPIC_MISSING, TOPIC_DIFFERS };
+enum topic_state { TOPIC_THERE, TOPIC_MISSING, TOPIC_DIFFERS, TOPIC_DENIED };
 struct topic_check {
-    enum topic topic;
+    int topic; /* enum topic or KAFKA_TOPIC_LEADER */
+    char name[KAFKA_NAME_BYTES];
     enum topic_state state;
-    char text[256]; /* what differs, or what will be created */
+    bool must;      /* what differs has to be corrected; otherwise it costs, or is meant */
+    char text[512]; /* what differs, or what will be created */
+    /* for kafka_check_rights() */
+    int32_t partitions;
+    int64_t message_bytes_max;
+    bool compacted, settings_denied;
 };
-/* What is there, what is missing, what differs (cleanup.policy, partitions, max.message.bytes); changes nothing. */
+/* What is there, what is missing, what differs (partitions and the settings that the stage sets); changes nothing. */
 enum status kafka_check_topics(const struct kafka_config *config,
-                               struct topic_check checks[TOPIC_COUNT], struct error *err);
+                               struct topic_check checks[KAFKA_TOPICS], struct error *err);
+
+/* ---- rights ---- */
+enum right_state { RIGHT_THERE, RIGHT_LACKING, RIGHT_UNKNOWN };
+struct right_check {
+    enum right_state state;
+    char what[KAFKA_NAME_BYTES + 32]; /* "topic shop.epochs: write" */
+    char text[256];                   /* what the broker says; why it was not asked */
+};
+#define KAFKA_RIGHTS_MAX 48
+/* What this principal may do, found out by trying what leaves no trace: topics are described, read at their ends, and offered records that
+ * no topic takes (without a key where it is compacted, too large elsewhere); topics that are missing are created without being made. The group and
+ * the transactional id are tried only where no instance is at work, because that would take them from it. */
+enum status kafka_check_rights(const struct kafka_config *config,
+                               const struct topic_check checks[KAFKA_TOPICS],
+                               struct right_check rights[KAFKA_RIGHTS_MAX], uint32_t *count,
+                               struct error *err);
 /* Creates what is missing (inputs too, one partition each) and the leader topic; alters nothing that is there. */
 enum status kafka_create_topics(const struct kafka_config *config, struct error *err);
 

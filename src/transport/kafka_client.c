@@ -9,44 +9,53 @@
 
 #include "base/poison.h"
 
-/* These decide whether an epoch is applied exactly once, or are fields of struct kafka_config. */
-static const char *const owned[] = {"bootstrap.servers",
-                                    "metadata.broker.list",
-                                    "transactional.id",
-                                    "transaction.timeout.ms",
-                                    "enable.idempotence",
-                                    "enable.gapless.guarantee",
-                                    "acks",
-                                    "request.required.acks",
-                                    "max.in.flight",
-                                    "max.in.flight.requests.per.connection",
-                                    "retries",
-                                    "message.send.max.retries",
-                                    "message.timeout.ms",
-                                    "delivery.timeout.ms",
-                                    "partitioner",
-                                    "isolation.level",
-                                    "enable.auto.commit",
-                                    "auto.commit.enable",
-                                    "auto.commit.interval.ms",
-                                    "enable.auto.offset.store",
-                                    "auto.offset.reset",
-                                    "group.id",
-                                    "group.instance.id",
-                                    "group.protocol.type",
-                                    "partition.assignment.strategy",
-                                    "session.timeout.ms",
-                                    "heartbeat.interval.ms",
-                                    "max.poll.interval.ms",
-                                    "enable.partition.eof",
-                                    "queued.max.messages.kbytes",
-                                    "queued.min.messages",
-                                    "topic.metadata.refresh.interval.ms",
-                                    "queue.buffering.max.kbytes",
-                                    "queue.buffering.max.messages",
-                                    "allow.auto.create.topics",
-                                    "consume.callback.max.messages",
-                                    "batch.size"};
+/* These decide whether an epoch is applied exactly once, or a setting of ours is for them. */
+static const struct {
+    const char *key, *setting;
+} owned[] = {
+    {"bootstrap.servers", "kafka.brokers"},
+    {"metadata.broker.list", "kafka.brokers"},
+    {"transactional.id", "kafka.application"},
+    {"group.id", "kafka.application"},
+    {"transaction.timeout.ms", "kafka.transaction_timeout_ms"},
+    {"session.timeout.ms", "kafka.session_timeout_ms"},
+    {"queued.max.messages.kbytes", "kafka.fetch_bytes"},
+    {"queued.min.messages", "kafka.fetch_bytes"},
+    {"queue.buffering.max.kbytes", "kafka.produce_bytes"},
+    {"queue.buffering.max.messages", "kafka.produce_bytes"},
+    {"enable.idempotence", NULL},
+    {"enable.gapless.guarantee", NULL},
+    {"acks", NULL},
+    {"request.required.acks", NULL},
+    {"max.in.flight", NULL},
+    {"max.in.flight.requests.per.connection", NULL},
+    {"retries", NULL},
+    {"message.send.max.retries", NULL},
+    {"message.timeout.ms", NULL},
+    {"delivery.timeout.ms", NULL},
+    {"delivery.report.only.error", NULL},
+    {"produce.offset.report", NULL},
+    {"queuing.strategy", NULL},
+    {"partitioner", NULL},
+    {"isolation.level", NULL},
+    {"enable.auto.commit", NULL},
+    {"auto.commit.enable", NULL},
+    {"auto.commit.interval.ms", NULL},
+    {"enable.auto.offset.store", NULL},
+    {"auto.offset.reset", NULL},
+    {"group.instance.id", NULL},
+    {"group.protocol.type", NULL},
+    {"partition.assignment.strategy", NULL},
+    {"heartbeat.interval.ms", NULL},
+    {"max.poll.interval.ms", NULL},
+    {"enable.partition.eof", NULL},
+    {"topic.metadata.refresh.interval.ms", NULL},
+    {"allow.auto.create.topics", NULL},
+    {"consume.callback.max.messages", NULL},
+    {"batch.size", NULL},
+    {"plugin.library.paths", NULL}, /* interceptors */
+    {"test.mock.num.brokers", NULL},
+};
 
 int64_t kafka_now_ms(void) {
     struct timespec now;
@@ -56,34 +65,71 @@ int64_t kafka_now_ms(void) {
 
 /* ---- properties ---- */
 
-static bool is_owned(const char *key) {
-    for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++)
-        if (strcasecmp(key, owned[i]) == 0)
+static enum status refuse_owned(const char *key, struct error *err) {
+    for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) {
+        const char *setting = owned[i].setting;
+        if (strcasecmp(key, owned[i].key) == 0)
+            return FAIL(err, FATAL, EX_CONFIG,
+                        "the property `%s' is the stage's own: %s%s; remove it", key,
+                        setting != NULL ? "the setting for it is " : "exactly-once depends on it",
+                        setting != NULL ? setting : "");
+    }
+    return OK;
+}
+
+static bool has_word(const char *key, const char *const *words) {
+    for (; *words != NULL; words++)
+        if (strcasestr(key, *words) != NULL)
             return true;
     return false;
 }
 
-/* librdkafka's texts repeat the value. */
-static bool is_secret(const char *key) {
-    static const char *const words[] = {"password", "secret", "pem",     "key",
-                                        "oauth",    "jaas",   "username"};
-    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
-        if (strcasestr(key, words[i]) != NULL)
-            return true;
-    return false;
+bool kafka_property_secret(const char *key) {
+    static const char *const words[] = {"password",           "secret", "pem", "username",
+                                        "oauthbearer.config", NULL};
+    return has_word(key, words);
 }
 
-static enum status set(rd_kafka_conf_t *conf, const char *key, const char *value,
-                       struct error *err) {
+/* librdkafka's texts repeat the value: what may be one that is meant for a secret next to it is left out, too. */
+static bool hides_value(const char *key) {
+    static const char *const words[] = {"key", "oauth", "jaas", NULL};
+    return kafka_property_secret(key) || has_word(key, words);
+}
+
+static enum status unknown_property(const char *key, struct error *err) {
+    return FAIL(err, FATAL, EX_CONFIG, "librdkafka %s has no property `%s'", rd_kafka_version_str(),
+                key);
+}
+
+static enum status set_quietly(rd_kafka_conf_t *conf, const char *key, const char *value,
+                               bool hidden, struct error *err) {
     char text[256];
     rd_kafka_conf_res_t result = rd_kafka_conf_set(conf, key, value, text, sizeof text);
     if (result == RD_KAFKA_CONF_OK)
         return OK;
     if (result == RD_KAFKA_CONF_UNKNOWN)
-        return FAIL(err, FATAL, EX_CONFIG, "librdkafka %s has no property `%s'",
-                    rd_kafka_version_str(), key);
+        return unknown_property(key, err);
+    hidden = hidden || hides_value(key);
     return FAIL(err, FATAL, EX_CONFIG, "librdkafka does not take the value of `%s'%s%s", key,
-                is_secret(key) ? "" : ": ", is_secret(key) ? " (not shown)" : text);
+                hidden ? "" : ": ", hidden ? " (not shown)" : text);
+}
+
+static enum status set(rd_kafka_conf_t *conf, const char *key, const char *value,
+                       struct error *err) {
+    return set_quietly(conf, key, value, false, err);
+}
+
+enum status kafka_check_property(const char *key, const char *value, struct error *err) {
+    TRY(refuse_owned(key, err));
+    char text[256];
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    enum status status = OK;
+    if (value != NULL)
+        status = set(conf, key, value, err);
+    else if (rd_kafka_conf_set(conf, key, "", text, sizeof text) == RD_KAFKA_CONF_UNKNOWN)
+        status = unknown_property(key, err);
+    rd_kafka_conf_destroy(conf);
+    return status;
 }
 
 static enum status set_number(rd_kafka_conf_t *conf, const char *key, uint32_t value,
@@ -139,19 +185,24 @@ static enum status set_producer(rd_kafka_conf_t *conf, const struct kafka_config
     return set(conf, "retry.backoff.ms", "10", err); /* of commits: 35 ms instead of 110 */
 }
 
+static bool produces(enum client_role role) {
+    return role == CLIENT_PRODUCER || role == CLIENT_PROBE;
+}
+
 static enum status set_all(rd_kafka_conf_t *conf, const struct kafka_config *config,
                            const struct client_options *options, struct error *err) {
     enum client_role role = options->role;
-    if (strlen(config->prefix) > KAFKA_NAME_BYTES - 32)
-        return FAIL(err, FATAL, EX_CONFIG,
-                    "the prefix of the topics' names is longer than %d bytes",
-                    KAFKA_NAME_BYTES - 32);
+    for (int topic = 0; topic < KAFKA_TOPICS; topic++)
+        if (strlen(config->prefix) + strlen(kafka_own_name(config, topic)) >= KAFKA_NAME_BYTES)
+            return FAIL(err, FATAL, EX_CONFIG,
+                        "the name of topic %s%s is longer than Kafka's %d bytes", config->prefix,
+                        kafka_own_name(config, topic), KAFKA_NAME_BYTES - 1);
     TRY(set(conf, "bootstrap.servers", config->brokers, err));
     TRY(set(conf, "client.id", config->application, err));
     TRY(set(conf, "socket.nagle.disable", "true", err));
     TRY(set(conf, "reconnect.backoff.max.ms", "1000", err));
     TRY(set_number(conf, "message.max.bytes", KAFKA_MESSAGE_BYTES_MAX, err));
-    if (role != CLIENT_PRODUCER && role != CLIENT_ADMIN)
+    if (!produces(role) && role != CLIENT_ADMIN)
         TRY(set_consumer(conf, config, err));
     if (role == CLIENT_READER || role == CLIENT_LOG)
         TRY(set_fetching(conf, config->fetch_bytes_max, err));
@@ -162,14 +213,12 @@ static enum status set_all(rd_kafka_conf_t *conf, const struct kafka_config *con
     if (role == CLIENT_PRODUCER)
         TRY(set_producer(conf, config, options, err));
     for (uint32_t i = 0; i < config->property_count; i++) {
-        const char *key = config->property_keys[i];
-        if (is_owned(key))
-            return FAIL(err, FATAL, EX_CONFIG,
-                        "the property `%s' is the stage's own: exactly-once, or another setting, "
-                        "depends on it; remove it",
-                        key);
-        TRY(set(conf, key, config->property_values[i], err));
+        const struct kafka_property *property = &config->properties[i];
+        TRY(refuse_owned(property->key, err));
+        TRY(set_quietly(conf, property->key, property->value, property->secret, err));
     }
+    if (role == CLIENT_PROBE)
+        TRY(set_number(conf, "message.max.bytes", 2 * PROBE_BYTES_MAX, err));
     return OK;
 }
 
@@ -218,17 +267,18 @@ enum status kafka_client_create(rd_kafka_t **out, const struct kafka_config *con
     if (options->end_txn_sent != NULL)
         rd_kafka_conf_interceptor_add_on_new(conf, "coldstream", count_requests,
                                              options->end_txn_sent);
+    if (options->failed != NULL)
+        rd_kafka_conf_set_error_cb(conf, options->failed);
     enum status status = set_all(conf, config, options, err);
     if (status == OK) {
-        rd_kafka_type_t type =
-            options->role == CLIENT_PRODUCER ? RD_KAFKA_PRODUCER : RD_KAFKA_CONSUMER;
+        rd_kafka_type_t type = produces(options->role) ? RD_KAFKA_PRODUCER : RD_KAFKA_CONSUMER;
         *out = rd_kafka_new(type, conf, text, sizeof text);
         if (*out == NULL)
             status = FAIL(err, FATAL, EX_CONFIG, "Kafka client: %s", text);
     }
     if (status != OK)
         rd_kafka_conf_destroy(conf);
-    else if (options->role != CLIENT_PRODUCER)
+    else if (!produces(options->role))
         rd_kafka_poll_set_consumer(*out);
     return status;
 }
@@ -343,9 +393,26 @@ struct verdict kafka_verdict_of(const rd_kafka_error_t *error) {
 
 /* ---- topics and records ---- */
 
-void kafka_topic_name(const struct kafka_config *config, enum topic topic,
-                      char out[KAFKA_NAME_BYTES]) {
-    snprintf(out, KAFKA_NAME_BYTES, "%s%s", config->prefix, topic_name(topic));
+const char *kafka_own_name(const struct kafka_config *config, int topic) {
+    if (config->names[topic] != NULL)
+        return config->names[topic];
+    return topic == KAFKA_TOPIC_LEADER ? "leader" : topic_name((enum topic)topic);
+}
+
+void kafka_topic_name(const struct kafka_config *config, int topic, char out[KAFKA_NAME_BYTES]) {
+    snprintf(out, KAFKA_NAME_BYTES, "%s%s", config->prefix, kafka_own_name(config, topic));
+}
+
+bool kafka_topic_of(const struct kafka_config *config, const char *name, enum topic *out) {
+    size_t prefix = strlen(config->prefix);
+    if (strncmp(name, config->prefix, prefix) != 0)
+        return false;
+    for (int topic = 0; topic < TOPIC_COUNT; topic++)
+        if (strcmp(name + prefix, kafka_own_name(config, topic)) == 0) {
+            *out = (enum topic)topic;
+            return true;
+        }
+    return false;
 }
 
 enum status kafka_partitions(rd_kafka_t *client, const char *name, int32_t *count,
@@ -402,7 +469,6 @@ static void take_headers(const rd_kafka_message_t *message, struct record *out) 
 bool kafka_record(const struct kafka_config *config, const rd_kafka_message_t *message,
                   struct record *out) {
     const char *name = message->rkt != NULL ? rd_kafka_topic_name(message->rkt) : "";
-    size_t prefix = strlen(config->prefix);
     rd_kafka_timestamp_type_t type;
     *out = (struct record){.partition = message->partition,
                            .offset = message->offset,
@@ -410,6 +476,5 @@ bool kafka_record(const struct kafka_config *config, const rd_kafka_message_t *m
                            .key = bytes_of(message->key, message->key_len),
                            .value = bytes_of(message->payload, message->len)};
     take_headers(message, out);
-    return strncmp(name, config->prefix, prefix) == 0 &&
-           topic_of_name(bytes_text(name + prefix), &out->topic);
+    return kafka_topic_of(config, name, &out->topic);
 }

@@ -11,9 +11,10 @@
 #define KAFKA_REQUEST_MS 10000
 /* Of one message, where neither the topic nor the configuration says otherwise. */
 #define KAFKA_MESSAGE_BYTES_MAX (4 << 20)
+/* Of a CLIENT_PROBE's records. */
+#define PROBE_BYTES_MAX (16 << 20)
 /* Of all outputs together. */
 #define KAFKA_OUTPUT_PARTITIONS_MAX 512
-#define KAFKA_LEADER_TOPIC "leader"
 
 enum client_role {
     CLIENT_ADMIN,    /* topics: metadata and administration */
@@ -21,6 +22,7 @@ enum client_role {
     CLIENT_READER,   /* reads committed records by assign(); stops nowhere by itself */
     CLIENT_LOG,      /* ... and tells when it is at a partition's end */
     CLIENT_PRODUCER, /* transactional */
+    CLIENT_PROBE,    /* a producer without transactions that may send what no topic takes */
 };
 struct client_options {
     enum client_role role;
@@ -28,6 +30,7 @@ struct client_options {
     void (*rebalanced)(rd_kafka_t *client, rd_kafka_resp_err_t code,
                        rd_kafka_topic_partition_list_t *partitions, void *opaque);
     void (*delivered)(rd_kafka_t *client, const rd_kafka_message_t *message, void *opaque);
+    void (*failed)(rd_kafka_t *client, int code, const char *text, void *opaque); /* no broker */
     int batch_bytes_max; /* of a producer */
     /* Counts a producer's EndTxn requests as they go out; librdkafka's threads write it as long as the client lives. */
     atomic_uint *end_txn_sent;
@@ -47,8 +50,11 @@ struct verdict {
 struct verdict kafka_verdict(rd_kafka_resp_err_t code);
 struct verdict kafka_verdict_of(const rd_kafka_error_t *error); /* also by its flags */
 
-void kafka_topic_name(const struct kafka_config *config, enum topic topic,
-                      char out[KAFKA_NAME_BYTES]);
+/* Its name after the prefix. `topic` may be KAFKA_TOPIC_LEADER, here and below. */
+const char *kafka_own_name(const struct kafka_config *config, int topic);
+void kafka_topic_name(const struct kafka_config *config, int topic, char out[KAFKA_NAME_BYTES]);
+/* False: a topic that is none of ours. */
+bool kafka_topic_of(const struct kafka_config *config, const char *name, enum topic *out);
 /* Partitions that the topic has on the broker; 0: there is no such topic. */
 enum status kafka_partitions(rd_kafka_t *client, const char *name, int32_t *count,
                              struct error *err);
@@ -60,14 +66,23 @@ bool kafka_record(const struct kafka_config *config, const rd_kafka_message_t *m
                   struct record *out);
 int64_t kafka_now_ms(void); /* monotonic */
 
-/* An output or input as it is on the broker. */
+/* A topic as it is on the broker. */
+#define TOPIC_SETTINGS 8
+#define TOPIC_SETTING_BYTES 32
 struct topic_facts {
     int32_t partitions; /* 0: not there */
-    char cleanup[32];
     int64_t message_bytes_max;
+    char value[TOPIC_SETTINGS][TOPIC_SETTING_BYTES]; /* of settings, as kafka_topics.c knows them */
+    bool denied;                                     /* this client may not see the topic */
+    bool settings_denied;                            /* ... or its settings */
 };
-enum status kafka_describe(const struct kafka_config *config, struct topic_facts facts[TOPIC_COUNT],
-                           struct error *err);
+/* What the broker would say to the creation of the topics that are missing; nothing is created. */
+enum status kafka_try_creating(rd_kafka_t *client, const struct kafka_config *config,
+                               const struct topic_check checks[KAFKA_TOPICS],
+                               rd_kafka_resp_err_t codes[KAFKA_TOPICS], struct error *err);
+/* FATAL EX_CONFIG where a right is lacking. */
+enum status kafka_describe(const struct kafka_config *config,
+                           struct topic_facts facts[KAFKA_TOPICS], struct error *err);
 
 /* leader.c for sink.c: whether it leads, as known now. */
 bool kafka_leader_leads(struct kafka_leader *leader);

@@ -50,7 +50,7 @@ static void rebalanced(rd_kafka_t *client, rd_kafka_resp_err_t code,
 static enum status subscribe(struct kafka_leader *leader, struct error *err) {
     char name[KAFKA_NAME_BYTES];
     int32_t partitions;
-    snprintf(name, sizeof name, "%s" KAFKA_LEADER_TOPIC, leader->config.prefix);
+    kafka_topic_name(&leader->config, KAFKA_TOPIC_LEADER, name);
     TRY(kafka_partitions(leader->client, name, &partitions, err));
     if (partitions != 1)
         return FAIL(err, FATAL, EX_CONFIG,

@@ -329,8 +329,8 @@ static enum status check_size(const struct kafka_sink *sink, const struct record
                 "%s%s: a record of %zu bytes (its key has %zu) is larger than the topic or the "
                 "producer takes, %" PRId64 ": raise max.message.bytes of the topic and "
                 "message.max.bytes in kafka.properties",
-                sink->config.prefix, topic_name(record->topic), bytes, record->key.len,
-                sink->bytes_max[record->topic]);
+                sink->config.prefix, kafka_own_name(&sink->config, record->topic), bytes,
+                record->key.len, sink->bytes_max[record->topic]);
 }
 
 static enum status keep_manifest(struct kafka_sink *sink, const struct record *record,
@@ -558,16 +558,16 @@ struct sink_port kafka_sink_port(struct kafka_sink *sink) {
 static int64_t message_bytes_max(const struct kafka_config *config, int64_t of_topic) {
     int64_t of_producer = KAFKA_MESSAGE_BYTES_MAX;
     for (uint32_t i = 0; i < config->property_count; i++)
-        if (strcmp(config->property_keys[i], "message.max.bytes") == 0)
-            of_producer = strtoll(config->property_values[i], NULL, 10);
+        if (strcmp(config->properties[i].key, "message.max.bytes") == 0)
+            of_producer = strtoll(config->properties[i].value, NULL, 10);
     return of_producer < of_topic ? of_producer : of_topic;
 }
 
 static enum status make_slots(struct kafka_sink *sink, struct error *err) {
-    struct topic_facts facts[TOPIC_COUNT];
+    struct topic_facts facts[KAFKA_TOPICS];
     TRY(kafka_describe(&sink->config, facts, err));
     for (int topic = TOPIC_INPUTS; topic < TOPIC_COUNT; topic++) {
-        const char *prefix = sink->config.prefix, *name = topic_name((enum topic)topic);
+        const char *prefix = sink->config.prefix, *name = kafka_own_name(&sink->config, topic);
         int32_t partitions = facts[topic].partitions;
         if (partitions == 0)
             return FAIL(err, FATAL, EX_CONFIG, "topic %s%s is not there: let the stage create it",

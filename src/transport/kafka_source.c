@@ -66,7 +66,7 @@ static enum status add_slots(struct kafka_source *source, enum topic topic, int3
         if (source->slot_count == STAGE_PARTITIONS_MAX || p >= source->config.input_partitions_max)
             return FAIL(err, FATAL, EX_CONFIG,
                         "topic %s%s has %d partitions: the limit is %d of one input, and %d of all",
-                        source->config.prefix, topic_name(topic), partitions,
+                        source->config.prefix, kafka_own_name(&source->config, topic), partitions,
                         source->config.input_partitions_max, STAGE_PARTITIONS_MAX);
         source->slots[source->slot_count++] =
             (struct source_slot){.topic = topic, .partition = p, .next_offset = INT64_MIN};
@@ -268,7 +268,7 @@ static enum status source_rewind(void *self, const struct position *positions, u
                         "%s%s-%d was read up to offset %" PRId64
                         " before, and the topic has only %d partitions now: it was made anew; "
                         "restore it, or start with a new application name and new outputs",
-                        source->config.prefix, topic_name(positions[i].topic),
+                        source->config.prefix, kafka_own_name(&source->config, positions[i].topic),
                         positions[i].partition, positions[i].next_offset,
                         source->inputs[positions[i].topic].partitions);
     }

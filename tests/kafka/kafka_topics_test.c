@@ -3,25 +3,24 @@
 
 START_TEST(creates_what_is_missing_and_finds_it_right) {
     struct world *w = world_new("create");
-    struct topic_check checks[TOPIC_COUNT];
+    struct topic_check checks[KAFKA_TOPICS];
     struct error err = {0};
     ck_assert_msg(kafka_check_topics(&w->config, checks, &err) == OK, "%s", err.text);
-    for (int t = 0; t < TOPIC_COUNT; t++)
+    for (int t = 0; t < KAFKA_TOPICS; t++)
         ck_assert_int_eq(checks[t].state, TOPIC_MISSING);
     ck_assert_str_eq(checks[TOPIC_RANKER_DELTAS].text,
                      "will be created with 3 partitions, cleanup.policy compact");
     ck_assert_msg(kafka_create_topics(&w->config, &err) == OK, "%s", err.text);
     ck_assert_msg(kafka_create_topics(&w->config, &err) == OK, "again: %s", err.text);
     ck_assert_msg(kafka_check_topics(&w->config, checks, &err) == OK, "%s", err.text);
-    for (int t = 0; t < TOPIC_COUNT; t++)
-        ck_assert_msg(checks[t].state == TOPIC_THERE, "%s: %s", topic_name((enum topic)t),
-                      checks[t].text);
+    for (int t = 0; t < KAFKA_TOPICS; t++)
+        ck_assert_msg(checks[t].state == TOPIC_THERE, "%s: %s", checks[t].name, checks[t].text);
 }
 END_TEST
 
 START_TEST(tells_what_differs_and_leaves_it) {
     struct world *w = world_new("differs");
-    struct topic_check checks[TOPIC_COUNT];
+    struct topic_check checks[KAFKA_TOPICS];
     struct error err = {0};
     world_create(w, "changelog", 5,
                  (const char *const[][2]){
@@ -31,17 +30,22 @@ START_TEST(tells_what_differs_and_leaves_it) {
     ck_assert_int_eq(checks[TOPIC_CHANGELOG].state, TOPIC_DIFFERS);
     ck_assert_str_eq(checks[TOPIC_CHANGELOG].text,
                      "5 partitions instead of 2; cleanup.policy delete instead of compact; "
-                     "max.message.bytes 1000000 instead of 4194304");
+                     "segment.ms 604800000 instead of 3600000; "
+                     "segment.bytes 1073741824 instead of 134217728; "
+                     "min.cleanable.dirty.ratio 0.5 instead of 0.3; "
+                     "delete.retention.ms 86400000 instead of at least 604800000; "
+                     "max.message.bytes 1000000 instead of at least 4194304");
+    ck_assert(checks[TOPIC_CHANGELOG].must);
     ck_assert_int_eq(checks[TOPIC_EPOCHS].state, TOPIC_THERE);
 }
 END_TEST
 
 static enum status with_property(const char *key, const char *value, struct error *err) {
     struct world *w = world_new("property");
-    struct topic_check checks[TOPIC_COUNT];
+    struct topic_check checks[KAFKA_TOPICS];
+    struct kafka_property property = {.key = key, .value = value};
     w->config.property_count = 1;
-    w->config.property_keys = &key;
-    w->config.property_values = &value;
+    w->config.properties = &property;
     return kafka_check_topics(&w->config, checks, err);
 }
 
@@ -79,7 +83,7 @@ END_TEST
 
 START_TEST(a_broker_that_is_away_is_no_fatal_error) {
     struct world *w = world_new("away");
-    struct topic_check checks[TOPIC_COUNT];
+    struct topic_check checks[KAFKA_TOPICS];
     struct error err = {0};
     w->config.brokers = "127.0.0.1:1";
     ck_assert_int_eq(kafka_check_topics(&w->config, checks, &err), RETRY);
