@@ -2,7 +2,7 @@
  * tested stays the one that is shipped.
  *
  * COLDSTREAM_CRASH is a plan, steps "call:count[:action]" with commas between: when `call` has been made `count` times since the step
- * before, the action is taken and the next step begins. Actions: before, after (SIGKILL before or after that call), fail (the call is not made
+ * before, the action is taken and the next step begins. Actions: before, after (SIGKILL before or after that call), stop (SIGSTOP before it), fail (the call is not made
  * and answers that it timed out: rd_kafka_flush only); without one the step only counts. So
  *
  *     begin_transaction:2,producev:17:after        in the second epoch, after its 17th record
@@ -20,8 +20,8 @@
 #include <string.h>
 #include <unistd.h>
 
-enum action { NOTHING, BEFORE, AFTER, FAIL };
-static const char *const action_names[] = {"", "before", "after", "fail"};
+enum action { NOTHING, BEFORE, AFTER, STOP, FAIL };
+static const char *const action_names[] = {"", "before", "after", "stop", "fail"};
 
 struct step {
     char call[40];
@@ -49,7 +49,7 @@ static void next_step(void) {
     rest += read;
     if (*rest == ':') {
         if (sscanf(rest, ":%15[a-z]%n", action, &read) != 1)
-            die("COLDSTREAM_CRASH: an action is before, after or fail");
+            die("COLDSTREAM_CRASH: an action is before, after, stop or fail");
         rest += read;
         while (step.action < FAIL && strcmp(action, action_names[step.action]) != 0)
             step.action++;
@@ -88,6 +88,8 @@ static enum action enter(const char *call) {
     pthread_mutex_unlock(&lock);
     if (action == BEFORE)
         end_here();
+    if (action == STOP)
+        kill(getpid(), SIGSTOP);
     return action;
 }
 

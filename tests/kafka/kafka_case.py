@@ -14,6 +14,7 @@ PATIENCE_RUN_S = 120
 DIMS = 32
 INPUTS = ('item-content', 'interactions')
 UNAVAILABLE = 69  # sysexits.h
+QUIET = 0  # confluent-kafka's own lines: of a broker that is away on purpose
 
 
 def broker_folder():
@@ -35,7 +36,7 @@ class Inputs:
     """A producer that has what it was given taken by the broker before it returns."""
 
     def __init__(self):
-        self.producer = Producer({'bootstrap.servers': broker(), 'linger.ms': 5, 'enable.idempotence': True,
+        self.producer = Producer({'bootstrap.servers': broker(), 'log_level': QUIET, 'linger.ms': 5, 'enable.idempotence': True,
                                   'queue.buffering.max.messages': 1000000})
 
     def produce(self, topic, records):
@@ -53,7 +54,7 @@ class Reader:
     """A read_committed reader of one partition, from its beginning."""
 
     def __init__(self, topic, partition=0):
-        self.consumer = Consumer({'bootstrap.servers': broker(), 'group.id': 'judge', 'isolation.level': 'read_committed',
+        self.consumer = Consumer({'bootstrap.servers': broker(), 'log_level': QUIET, 'group.id': 'judge', 'isolation.level': 'read_committed',
                                   'enable.partition.eof': True, 'auto.offset.reset': 'earliest', 'enable.auto.commit': False})
         self.consumer.assign([TopicPartition(topic, partition, 0)])
 
@@ -100,6 +101,11 @@ class Stage:
             self.process = subprocess.Popen(
                 [executable(), 'run', '-c', config or os.path.join(SOURCE, 'conf', 'run.yaml'), *settings(values)],
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=file, env={**os.environ, **(environment or {})})
+
+    def stopped(self):
+        """By SIGSTOP."""
+        with open(f'/proc/{self.process.pid}/stat') as file:
+            return file.read().rpartition(')')[2].split()[0] == 'T'
 
     def alive(self):
         return self.process.poll() is None
@@ -165,24 +171,27 @@ class KafkaCase(Case):
         market = cls.generate('market', '--dims', DIMS, items=items, users=40, events=rounds * 2 * Script.BATCH)
         return Script(market, rounds, random.Random(1))
 
-    def run_stream(self, stream, **how):
-        """Stages on the stream, one after another while they end by themselves, until all is committed. What one that ends says is checked:
-        it must be a clear stop. The number of stages."""
+    def run_stream(self, stream, watch=None, **how):
+        """Stages on the stream, one after another while they end by themselves, until all is committed; watch(stage) is called again and
+        again. What one that ends says is checked: it must be a clear stop. The number of stages."""
         stages = 0
         while True:
             stages += 1
             stage = self.start_stage(stream.prefix, **how)
             if stream.reader is None:
                 self.wait_for_topics(stream.prefix, stage)
-            if self.follow(stream, stage):
+            if self.follow(stream, stage, watch):
                 self.assertEqual(stage.terminate(), OK, stage.said()[-3000:])
                 return stages
             self.assertIn(stage.process.returncode, (UNAVAILABLE, TRY_AGAIN), stage.said()[-3000:])
+            print(stage.said().splitlines()[-1], flush=True)
 
-    def follow(self, stream, stage):
+    def follow(self, stream, stage, watch=None):
         """Produces as the stage gets on: True when all is committed, False when the stage has ended."""
         deadline, last = time.monotonic() + PATIENCE_RUN_S, None
         while stage.alive():
+            if watch:
+                watch(stage)
             if stream.advance():
                 return True
             if last != (stream.step, stream.events):
@@ -192,6 +201,12 @@ class KafkaCase(Case):
         return False
 
     _references = {}
+
+    def judge_stream(self, stream):
+        """As if there had been no faults."""
+        outputs = Outputs(stream.prefix)
+        judge(self, outputs, stream.script.totals)
+        judge_against(self, outputs, self.reference(stream.script))
 
     def reference(self, script):
         """The outputs of a run without faults; made once."""
@@ -255,6 +270,11 @@ class Script:
                 if good == self.BATCH:
                     done, good, waiting = done + waiting, 0, 0
         return listings + done
+
+
+def preloaded(plan, **more):
+    """The environment in which crash_points.c carries a plan out."""
+    return {'LD_PRELOAD': os.environ['COLDSTREAM_CRASH_POINTS'], 'COLDSTREAM_CRASH': plan, **more}
 
 
 class Stream:

@@ -62,8 +62,7 @@ class CrashPoints(KafkaCase):
         """One instance on the stream until it dies at its point (True), or all is committed (False)."""
         mark = self.path(f'{name}.reached')
         stage = self.start_stage(stream.prefix, name, sets=Script.SETS,
-                                 environment={'LD_PRELOAD': os.environ['COLDSTREAM_CRASH_POINTS'], 'COLDSTREAM_CRASH': point,
-                                              'COLDSTREAM_CRASH_REACHED': mark} if point else None)
+                                 environment=preloaded(point, COLDSTREAM_CRASH_REACHED=mark) if point else None)
         if stream.reader is None:
             self.wait_for_topics(stream.prefix, stage)
         if self.follow(stream, stage):
@@ -80,9 +79,7 @@ class CrashPoints(KafkaCase):
         if stream.step:
             while self.instance(stream, None, name):
                 pass
-            outputs = Outputs(stream.prefix)
-            judge(self, outputs, self.script.totals)
-            judge_against(self, outputs, self.reference(self.script))
+            self.judge_stream(stream)
         stream.close()
 
     def work(self, name, points):
