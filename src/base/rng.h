@@ -14,7 +14,8 @@ enum rng_use {
     RNG_GENERATE,     /* the synthetic marketplace */
     RNG_TEST,         /* tests and benchmarks */
     RNG_PAIR,         /* a = user's row, b = the user's clicks */
-    RNG_ENCODER       /* a = step */
+    RNG_ENCODER,      /* a = step */
+    RNG_BOOTSTRAP     /* a = resample, b = group of users */
 };
 
 struct rng {

@@ -155,7 +155,8 @@ const struct property properties[] = {
     NUMBER("encoder.pairs", PROPERTY_U32, learned.pairs, 64, 16777216, "32768", "pairs",
            "For model.encoder behaviour, as all of encoder.*: the newest pairs of a click and one "
            "of the same user's three before it are remembered."),
-    NUMBER("encoder.popular_clicks", PROPERTY_F32, learned.popular_clicks, 1, 1e9, "1e+03", "clicks",
+    NUMBER("encoder.popular_clicks", PROPERTY_F32, learned.popular_clicks, 1, 1e9, "1e+03",
+           "clicks",
            "A pair is kept with probability p / (p + clicks of its less clicked item): what "
            "everybody clicks says little."),
     NUMBER("encoder.batch", PROPERTY_U32, learned.batch, 8, 4096, "256", "pairs",

@@ -215,7 +215,7 @@ static enum status fold_log(struct fold *fold, uint64_t epoch, uint64_t from_sna
             TRY(fold_one(fold, &manifest, err));
     } while (manifest.epoch < epoch);
     TRY(restore_check_state(fold->session, &manifest, fold->session->to, err));
-    return check_inputs(fold->session, &manifest, err);
+    return fold->session->source != NULL ? check_inputs(fold->session, &manifest, err) : OK;
 }
 
 enum status restore_stage(struct session *session, uint64_t epoch, struct error *err) {
@@ -236,4 +236,36 @@ enum status restore_stage(struct session *session, uint64_t epoch, struct error 
     TRY(status);
     log_info("restore.done", "epoch=%" PRIu64 " snapshot_epoch=%" PRIu64, epoch, from_snapshot);
     return stage_resume(session->stage, err);
+}
+
+/* ---- a finished replay ---- */
+
+static enum status rewind_nothing(void *self, const struct position *positions, uint32_t count,
+                                  struct error *err) {
+    (void)self, (void)positions, (void)count, (void)err;
+    return OK;
+}
+
+static enum status adopt_outputs_config(struct session *session, struct error *err) {
+    char *text = arena_must(&session->arena, SESSION_TEXT_BYTES);
+    TRY(verify_config(session, session->to, text, SESSION_TEXT_BYTES, err));
+    if (text[0] == '\0')
+        return FAIL(err, FATAL, EX_NOINPUT, "%s: no epoch in it: not the folder of a replay",
+                    session->to);
+    settings_default(&session->settings);
+    return session_adopt(session, text, session->to, err);
+}
+
+enum status restore_finished(struct session *session, const char *dir, struct error *err) {
+    uint64_t epochs = 0;
+    TRY(session_open_outputs(session, dir, err));
+    for (uint32_t i = 0; i < session->info.partition_count; i++)
+        if (session->info.partitions[i].topic == TOPIC_EPOCHS)
+            epochs = (uint64_t)session->info.partitions[i].count;
+    if (epochs == 0)
+        return FAIL(err, FATAL, EX_NOINPUT, "%s: no epoch in it: not the folder of a replay", dir);
+    TRY(adopt_outputs_config(session, err));
+    TRY(session_stage(session, (struct source_port){.rewind = rewind_nothing},
+                      (struct sink_port){0}, err));
+    return restore_stage(session, epochs, err);
 }

@@ -13,6 +13,9 @@ enum status restore_check_config(struct session *session, struct error *err);
  * sound and not newer; checks every digest of that epoch's manifest; resumes the stage. Counts of parked and dead come
  * back with the rows. */
 enum status restore_stage(struct session *session, uint64_t epoch, struct error *err);
+/* The state that a finished replay left in `dir`, to be looked at: its own configuration, its stage with every row, no input. FATAL EX_NOINPUT
+ * when it is no finished replay. session_close() ends it, also after a failure. */
+enum status restore_finished(struct session *session, const char *dir, struct error *err);
 /* Writes the snapshot of the state after `epoch`. */
 enum status restore_snapshot(struct session *session, uint64_t epoch, struct error *err);
 

@@ -197,6 +197,14 @@ enum status session_adopt(struct session *s, const char *config_text, const char
     return OK;
 }
 
+enum status session_open_outputs(struct session *s, const char *dir, struct error *err) {
+    memset(s, 0, sizeof *s);
+    s->from = s->to = dir;
+    TRY(arena_reserve(&s->arena, "session", SESSION_BYTES, err));
+    TRY(open_codec(s, err)); /* the stage's own schemas */
+    return recording_info_read(dir, &s->arena, &s->info, err);
+}
+
 struct model_config session_model_config(const struct session *s) {
     const struct settings *c = &s->settings;
     struct model_config m = {

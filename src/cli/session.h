@@ -32,6 +32,8 @@ enum status session_open_live(struct session *session, const struct settings *se
 /* The configuration of outputs that are there already, in place of the session's own; limits stay. `name` is its origin, for messages. */
 enum status session_adopt(struct session *session, const char *config_text, const char *name,
                           struct error *err);
+/* The same for the outputs of a finished replay: `dir` is from and to, the settings are the caller's to find. */
+enum status session_open_outputs(struct session *session, const char *dir, struct error *err);
 /* The stage between a source and a sink. */
 enum status session_stage(struct session *session, struct source_port source, struct sink_port sink,
                           struct error *err);

@@ -48,15 +48,21 @@ static enum status count_bin(struct model *m, uint32_t bucket, float probability
     return OK;
 }
 
-static void count_user(struct model *m, uint32_t user_row, float logit, bool positive) {
+static void count_user_bin(struct user_scores *scores, uint32_t bin, bool positive) {
+    uint16_t *count = positive ? &scores->positives[bin] : &scores->negatives[bin];
+    if (*count < UINT16_MAX)
+        (*count)++;
+}
+
+static void count_user(struct model *m, uint32_t user_row, float logit, bool positive, bool cold) {
     float place = (logit + 6.0f) * 8.0f;
     uint32_t bin = place <= 0.0f                     ? 0
                    : place >= (float)(USER_BINS - 1) ? USER_BINS - 1
                                                      : (uint32_t)place;
     struct user_score_row *row = table_edit(m->user_scores, user_row);
-    uint16_t *count = positive ? &row->positives[bin] : &row->negatives[bin];
-    if (*count < UINT16_MAX)
-        (*count)++;
+    count_user_bin(&row->all, bin, positive);
+    if (cold)
+        count_user_bin(&row->cold, bin, positive);
 }
 
 /* BCE of a logit: max(o,0) - o y + log(1 + exp(-|o|)), and the probability. */
@@ -93,7 +99,7 @@ enum status evaluation_count(struct model *model, const struct sample *samples, 
         if (gate != NULL)
             state->gate_sum[bucket] += (double)gate[model->batch.candidate[e]];
         TRY(count_bin(model, bucket, probability, positive, err));
-        count_user(model, samples[e].user_row, logit, positive);
+        count_user(model, samples[e].user_row, logit, positive, bucket < COLD_BUCKETS);
     }
     return OK;
 }
@@ -150,7 +156,8 @@ static double evaluate_gauc(const struct model *m) {
     for (uint32_t row = 0; row < table_end(m->user_scores); row++) {
         if (!table_live(m->user_scores, row))
             continue;
-        const struct user_score_row *user = table_value(m->user_scores, row);
+        const struct user_scores *user =
+            &((const struct user_score_row *)table_value(m->user_scores, row))->all;
         struct pairs p = {0};
         for (uint32_t bin = 0; bin < USER_BINS; bin++)
             add_bin(&p, user->negatives[bin], user->positives[bin]);
@@ -160,6 +167,19 @@ static double evaluate_gauc(const struct model *m) {
         }
     }
     return weight > 0 ? sum / weight : (double)NAN;
+}
+
+uint32_t model_users_end(const struct model *model) {
+    return table_end(model->users);
+}
+
+const struct user_score_row *model_user_scores(const struct model *model, uint32_t user_row,
+                                               struct bytes *user_id) {
+    uint8_t scratch[8];
+    if (!table_live(model->user_scores, user_row))
+        return NULL;
+    *user_id = table_key(model->users, user_row, scratch); /* a text: nothing goes into scratch */
+    return table_value(model->user_scores, user_row);
 }
 
 static double entropy(double rate) {

@@ -162,6 +162,22 @@ void model_evaluate(struct model *model, struct evaluation *out);
 /* The overall AUC alone: cheap enough for progress. */
 double model_auc(const struct model *model);
 
+/* One user's scores after the warm-up, counted in bins of the logit: [-6, 2) in steps of 1/8, the ends open. A count stays at 65535
+ * once there. */
+#define USER_BINS 64u
+struct user_scores {
+    uint16_t negatives[USER_BINS], positives[USER_BINS];
+};
+/* Value of a row of `user_scores`. Cold: events on items with fewer than 100 exposures, which are among all, too. */
+struct user_score_row {
+    struct user_scores all, cold;
+};
+/* Users have rows below this. */
+uint32_t model_users_end(const struct model *model);
+/* NULL where no user lives at the row; *user_id is borrowed. */
+const struct user_score_row *model_user_scores(const struct model *model, uint32_t user_row,
+                                               struct bytes *user_id);
+
 /* ---- for people who look ---- */
 
 struct item_facts {

@@ -42,14 +42,9 @@ struct model_row {
 
 #define SCORE_BINS (1u << 16) /* of the probability, per exposure bucket */
 #define BINS_PER_ROW 16u
-#define USER_BINS 64u /* of the logit, per user: [-6, 2) in steps of 1/8, the ends open */
 
 struct score_bin {
     uint32_t negatives, positives;
-};
-/* One user's scores for GAUC; counts stay at 65535 once there. */
-struct user_score_row {
-    uint16_t negatives[USER_BINS], positives[USER_BINS];
 };
 
 /* Maps table positions to indices of a batch without clearing between batches. */
@@ -139,7 +134,7 @@ enum status shadow_refresh(struct model *model, struct error *err);
 enum status shadow_end_epoch(struct model *model, struct error *err);
 /* Before the click enters the user's history. */
 enum status shadow_note_click(struct model *model, uint32_t user_row, uint32_t item_row,
-                               struct error *err);
+                              struct error *err);
 /* Whether the shadow finds later co-clicks better than the live encoder: by more than two standard deviations of the
  * pairs on which they differ, and no worse after quantisation. */
 bool shadow_is_better(const struct model *model);
