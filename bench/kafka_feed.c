@@ -158,9 +158,10 @@ static void note_sid(const rd_kafka_message_t *message, int64_t at_us, int64_t c
     if (entry->id_hash != 0 && entry->seen_us == 0 && record.value.data != NULL) {
         entry->seen_us = at_us;
         seen_count++;
-        must(codec_decode_row(codec, &record, &row, &err), &err);
-        if (options.show && entry->fed_us >= count_from_us)
+        if (options.show && entry->fed_us >= count_from_us) {
+            must(codec_decode_row(codec, &record, &row, &err), &err);
             show(entry, (const struct sid_row *)(const void *)row.value.data);
+        }
     }
     pthread_mutex_unlock(&lock);
 }

@@ -111,7 +111,7 @@ def replay(arguments):
 
 
 def passthrough(arguments, prefix, per_epoch, rows, row_bytes):
-    words = [os.path.join(BENCH, 'kafka_passthrough'), arguments.broker, prefix, str(per_epoch), str(rows), str(row_bytes)]
+    words = [os.path.join(BENCH, 'kafka_passthrough'), 'backlog', arguments.broker, prefix, str(per_epoch), str(rows), str(row_bytes)]
     done = subprocess.run(words, capture_output=True, text=True)
     if done.returncode != 0:
         sys.exit(done.stderr[-2000:])

@@ -255,7 +255,7 @@ const struct property properties[] = {
              "Of all topics: with shop. the inputs are shop.interactions and shop.item-content."),
     WORDS_OF(REACH_RUN, "kafka.application", kafka_application, 1, 63, "\"coldstream\"",
              "Group and transactional id. Instances of one stage share it; one of them leads."),
-    NUMBER_OF(REACH_LIVE, "kafka.linger_ms", PROPERTY_U32, linger_ms, 1, 600000, "500", "ms",
+    NUMBER_OF(REACH_LIVE, "kafka.linger_ms", PROPERTY_U32, linger_ms, 1, 600000, "200", "ms",
               "A click epoch closes when its first interaction has waited so long, full or not. "
               "Listings never wait."),
     NUMBER_OF(

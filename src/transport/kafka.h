@@ -51,7 +51,7 @@ struct kafka_config {
     uint32_t fetch_bytes_max;   /* [64 MiB] of each input, fetched and not yet taken */
     uint32_t produce_bytes_max; /* [64 MiB] produced and not yet delivered */
     uint32_t poll_ms;           /* [20] next() waits at most so long for a record */
-    uint32_t linger_ms; /* [500] a click epoch closes when its first record has waited so long */
+    uint32_t linger_ms; /* [200] a click epoch closes when its first record has waited so long */
     uint32_t property_count; /* those that exactly-once owns are refused */
     const struct kafka_property *properties;
 };

@@ -1,6 +1,7 @@
 /* Configuration to librdkafka's clients, and librdkafka's errors to ours. */
 #include "transport/kafka_client.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <strings.h>
 #include <time.h>
@@ -224,15 +225,41 @@ static enum status set_all(rd_kafka_conf_t *conf, const struct kafka_config *con
 
 /* ---- clients ---- */
 
+/* While a broker is away each client says so at every try: one line for all of them in this time. */
+#define AWAY_LINE_MS 10000
+
+static bool tells_of_connection(const char *facility) {
+    return strcmp(facility, "FAIL") == 0 || strcmp(facility, "ERROR") == 0;
+}
+
+/* Whether it is time for a line about the broker being away; *left_out: how many were not written since the last. */
+static bool away_line_due(uint32_t *left_out) {
+    static _Atomic int64_t last_ms = -AWAY_LINE_MS;
+    static _Atomic uint32_t count;
+    int64_t now_ms = kafka_now_ms(), last = last_ms;
+    if (now_ms - last < AWAY_LINE_MS || !atomic_compare_exchange_strong(&last_ms, &last, now_ms)) {
+        count++;
+        return false;
+    }
+    *left_out = atomic_exchange(&count, 0);
+    return true;
+}
+
 /* Called by librdkafka's threads. */
 static void log_message(const rd_kafka_t *client, int level, const char *facility,
                         const char *text) {
     enum log_level ours = level <= 2 ? LOG_ERROR : level <= 4 ? LOG_WARN : LOG_DEBUG;
+    const char *name = client != NULL ? rd_kafka_name(client) : "-";
+    uint32_t left_out;
     /* a property of producers given to consumers, and the reverse: one list serves all clients */
     if (strcmp(facility, "CONFWARN") == 0)
         ours = LOG_DEBUG;
-    log_line(ours, "kafka.client", "client=%s facility=%s text=\"%s\"",
-             client != NULL ? rd_kafka_name(client) : "-", facility, text);
+    if (tells_of_connection(facility) && ours != LOG_DEBUG) {
+        if (away_line_due(&left_out))
+            log_warn("kafka.away", "client=%s text=\"%s\" left_out=%u", name, text, left_out);
+        ours = LOG_DEBUG;
+    }
+    log_line(ours, "kafka.client", "client=%s facility=%s text=\"%s\"", name, facility, text);
 }
 
 #define API_KEY_END_TXN 26
