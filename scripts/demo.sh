@@ -15,7 +15,7 @@ say "1. A marketplace: listings arrive all through the month, users click by the
 run build/coldstream generate --to build/demo/market
 say "2. The stage reads it as it would read Kafka: each event is scored, then learned from; listings get semantic IDs at once"
 run build/coldstream replay -c conf/replay.yaml --from build/demo/market --to build/demo/out
-say "3. Without semantic IDs the same ranker knows new items less well"
+say "3. With nothing but item ids the same ranker knows nothing of new items"
 run build/coldstream replay -c conf/replay.yaml --from build/demo/market --to build/demo/out-id --set model.variant=id \
     > build/demo/id.txt 2> build/demo/id.log || { cat build/demo/id.log; exit 70; }
 sed -n '/^\$/p; /^AUC/,/^  all/p' build/demo/id.txt

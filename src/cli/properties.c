@@ -97,7 +97,7 @@ const struct property properties[] = {
            "A listing whose semantic ID another item has tries so many other last codes, the "
            "nearest first. 0: items may share one."),
 
-    NAME("model.variant", ranker.variant, ranker_variant_names, "id+sid",
+    NAME("model.variant", ranker.variant, ranker_variant_names, "full",
          "What the ranker knows of an item: its own row (id), its content vector (content), both, "
          "its row and its semantic ID (id+sid), the two fused (smile), row and content with a "
          "residual by semantic ID (savior), or everything (full)."),
@@ -107,9 +107,9 @@ const struct property properties[] = {
          "follow one another (behaviour), in the shadow until it finds later ones better than the "
          "live one."),
     NUMBER("model.width", PROPERTY_U32, ranker.width, 4, 512, "32", "", "Width of embeddings."),
-    NUMBER("model.history", PROPERTY_U32, ranker.history, 1, 500, "30", "items",
+    NUMBER("model.history", PROPERTY_U32, ranker.history, 1, 500, "100", "items",
            "A user's last clicked items that the ranker attends to."),
-    NUMBER("model.batch", PROPERTY_U32, ranker.batch, 1, 8192, "512", "events",
+    NUMBER("model.batch", PROPERTY_U32, ranker.batch, 1, 8192, "64", "events",
            "Events of a mini-batch: scored with the state at its start, then learned from. Smaller "
            "ones learn sooner and cost more."),
     LIST("model.hidden", ranker.hidden, 2, 1, 1024, "[64, 32]", "",
@@ -177,7 +177,7 @@ const struct property properties[] = {
     NUMBER("encoder.judge_pairs", PROPERTY_U32, learned.judge_pairs, 1, 1000000, "500", "pairs",
            "Judged before the shadow can be found better."),
 
-    NUMBER("epoch.batches", PROPERTY_U32, stage.epoch_batches, 1, 1024, "16", "batches",
+    NUMBER("epoch.batches", PROPERTY_U32, stage.epoch_batches, 1, 1024, "128", "batches",
            "A click epoch (one transaction) closes at so many mini-batches ..."),
     NUMBER("epoch.events", PROPERTY_U32, stage.epoch_events_max, 1, 16777216, "65536", "events",
            "... or so many interactions, for streams where few of them give a sample ..."),

@@ -17,7 +17,7 @@ static float keeps(const struct model *m, uint32_t a, uint32_t b) {
 }
 
 enum status shadow_note_click(struct model *m, uint32_t user_row, uint32_t item_row,
-                               struct error *err) {
+                              struct error *err) {
     const struct user_row *user = user_at(m, user_row);
     uint32_t back = user->history_length < PAIRS_BACK ? user->history_length : PAIRS_BACK, row;
     if (!m->config.encoder.on || back == 0)

@@ -52,7 +52,7 @@ static inline struct shadow_row *shadow_edit(struct model *m) {
 bool shadow_pair(const struct model *model, uint64_t index, uint32_t *trigger, uint32_t *target);
 
 float *shadow_accumulator(struct model *model,
-                           uint32_t row); /* Adagrad's, of a row of W; for writing */
+                          uint32_t row); /* Adagrad's, of a row of W; for writing */
 
 enum status shadow_step(struct model *model, uint64_t step, struct error *err);
 enum status shadow_judge(struct model *model, struct error *err);
