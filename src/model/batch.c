@@ -64,9 +64,7 @@ static float hours_since(int64_t now_ms, int64_t then_ms) {
     return then_ms < 0 || now_ms <= then_ms ? 0.0f : (float)(now_ms - then_ms) / MS_PER_HOUR;
 }
 
-/* Counts and age of an item: what the gate reads, and the first features of an event. */
-static void fill_item_features(const struct item_row *item, int64_t now_ms,
-                               float f[GATE_FEATURES]) {
+void item_features(const struct item_row *item, int64_t now_ms, float f[GATE_FEATURES]) {
     float exposures = (float)item->exposures, clicks = (float)item->clicks;
     f[0] = log1p_f32(exposures) / 5.0f;
     f[1] = log1p_f32(clicks) / 5.0f;
@@ -81,7 +79,7 @@ static void fill_features(const struct model *m, const struct sample *sample, ui
     uint32_t times = 0;
     for (uint32_t h = 0; h < b->history_length[b->user[event]]; h++)
         times += history[h] == b->candidate[event];
-    fill_item_features(item_at(m, sample->item_row), sample->time_ms, f);
+    item_features(item_at(m, sample->item_row), sample->time_ms, f);
     f[4] = log1p_f32((float)user_at(m, sample->user_row)->clicks) / 5.0f;
     f[5] = log1p_f32((float)times);
 }
@@ -121,8 +119,8 @@ void batch_build(struct model *model, const struct sample *samples, uint32_t cou
         fill_features(model, &samples[e], e, b->features + (size_t)e * FEATURES);
     }
     for (uint32_t u = 0; model->parts.gate && u < b->items; u++)
-        fill_item_features(item_at(model, b->item_row[u]), samples[0].time_ms,
-                           b->item_features + (size_t)u * GATE_FEATURES);
+        item_features(item_at(model, b->item_row[u]), samples[0].time_ms,
+                      b->item_features + (size_t)u * GATE_FEATURES);
     if (model->parts.contrast)
         find_positives(model);
 }

@@ -5,13 +5,29 @@
 
 void model_item_facts(const struct model *model, uint32_t item_row, struct item_facts *out) {
     uint8_t scratch[8];
+    const struct item_row *item = item_at(model, item_row);
+    *out = (struct item_facts){.id = table_key(model->items, item_row, scratch),
+                               .title = bytes_text(""),
+                               .listed_ms = item->listed_ms,
+                               .first_shown_ms = item->first_exposed_ms,
+                               .exposures = item->exposures,
+                               .clicks = item->clicks,
+                               .has_sid = table_live(model->sid, item_row)};
+    if (table_live(model->content, item_row)) {
+        const char *title = (const char *)table_value(model->content, item_row) +
+                            (size_t)model->config.tokenizer.content_dims * 4;
+        out->title = bytes_of(title, strnlen(title, model->config.title_bytes));
+    }
+    if (!out->has_sid)
+        return;
     const struct sid_row *sid = table_value(model->sid, item_row);
-    const char *title = (const char *)table_value(model->content, item_row) +
-                        (size_t)model->config.tokenizer.content_dims * 4;
-    out->id = table_key(model->items, item_row, scratch);
-    out->title = bytes_of(title, strnlen(title, model->config.title_bytes));
-    out->listed_ms = item_at(model, item_row)->listed_ms;
     memcpy(out->codes, sid->codes, sizeof out->codes);
+    out->generation = sid->generation;
+    out->codebook_version = sid->codebook_version;
+    out->quantisation_error = sid->quantisation_error;
+    float features[GATE_FEATURES];
+    item_features(item, model_state(model)->last_ms, features);
+    out->gate = ranker_item_gate(model->ranker, features);
 }
 
 /* Keeps rows[0 .. *count) in falling order of score, at most max of them. */
@@ -53,5 +69,51 @@ uint32_t model_nearest(const struct model *model, uint32_t item_row, uint32_t *r
         if (row != item_row && table_live(model->z, row))
             keep_best(rows, scores, &count, max, row,
                       (double)vector_dot(dims, z, table_value(model->z, row)));
+    return count;
+}
+
+/* 2^40 for each leading RQ code, 2^38 for each OPQ code: more than any z . z (at most 16). */
+static double alike(const struct sid_row *a, const struct sid_row *b) {
+    double score = 0;
+    for (uint32_t l = 0; l < RQ_LEVELS && a->codes[l] == b->codes[l]; l++)
+        score += 0x1p40;
+    for (uint32_t l = RQ_LEVELS; l < SID_CODES; l++)
+        score += a->codes[l] == b->codes[l] ? 0x1p38 : 0;
+    return score;
+}
+
+uint32_t model_nearest_by_sid(const struct model *model, uint32_t item_row, uint32_t *rows,
+                              uint32_t max) {
+    double scores[BEST_MAX];
+    uint32_t count = 0, dims = model->config.tokenizer.z_dims;
+    ASSERT(max > 0 && max <= BEST_MAX);
+    const struct sid_row *own = table_value(model->sid, item_row);
+    const float *z = table_value(model->z, item_row);
+    for (uint32_t row = 0; row < table_end(model->sid); row++) {
+        if (row == item_row || !table_live(model->sid, row))
+            continue;
+        const struct sid_row *sid = table_value(model->sid, row);
+        if (sid->generation == own->generation && sid->codes[0] == own->codes[0])
+            keep_best(rows, scores, &count, max, row,
+                      alike(own, sid) + (double)vector_dot(dims, z, table_value(model->z, row)));
+    }
+    return count;
+}
+
+uint32_t model_with_prefix(const struct model *model, const uint16_t codes[SID_CODES],
+                           uint32_t depth, uint32_t *rows, uint32_t max, uint64_t *found) {
+    double scores[BEST_MAX];
+    uint32_t count = 0;
+    ASSERT(max > 0 && max <= BEST_MAX && depth <= SID_CODES);
+    *found = 0;
+    for (uint32_t row = 0; row < table_end(model->sid); row++) {
+        if (!table_live(model->sid, row))
+            continue;
+        const struct sid_row *sid = table_value(model->sid, row);
+        if (memcmp(sid->codes, codes, depth * sizeof *codes) != 0)
+            continue;
+        ++*found;
+        keep_best(rows, scores, &count, max, row, (double)item_at(model, row)->exposures);
+    }
     return count;
 }

@@ -182,14 +182,27 @@ const struct user_score_row *model_user_scores(const struct model *model, uint32
 
 struct item_facts {
     struct bytes id, title; /* borrowed; the title may be empty */
-    uint16_t codes[SID_CODES];
-    int64_t listed_ms;
+    int64_t listed_ms;      /* event time; INT64_MIN: never listed */
+    int64_t first_shown_ms; /* -1: never */
+    uint64_t exposures, clicks;
+    bool has_sid;
+    uint16_t codes[SID_CODES]; /* this and what follows: only with a SID */
+    uint32_t generation, codebook_version;
+    float quantisation_error;
+    float gate; /* T as of the last event; NaN where the variant learns none */
 };
-/* Of a live item with a SID. */
+/* Of a live item. */
 void model_item_facts(const struct model *model, uint32_t item_row, struct item_facts *out);
 /* The items listed last that have a SID, newest first; returns how many (at most max). */
 uint32_t model_last_listed(const struct model *model, uint32_t *rows, uint32_t max);
-/* The items with a SID whose z has the largest inner product with this one's, best first. */
+/* The items with a SID whose z has the largest inner product with this one's, best first. Of an item with a SID; at most 32. */
 uint32_t model_nearest(const struct model *model, uint32_t item_row, uint32_t *rows, uint32_t max);
+/* The items that share the most leading RQ codes with this one, then OPQ codes, then those nearest by z, best first; those that share the first code
+ * at least. Of an item with a SID; at most 32. */
+uint32_t model_nearest_by_sid(const struct model *model, uint32_t item_row, uint32_t *rows,
+                              uint32_t max);
+/* Items whose SID begins with the first `depth` of `codes`; the most shown first, at most `max` (32) of *found. */
+uint32_t model_with_prefix(const struct model *model, const uint16_t codes[SID_CODES],
+                           uint32_t depth, uint32_t *rows, uint32_t max, uint64_t *found);
 
 #endif

@@ -177,6 +177,8 @@ void model_refresh_neighbours(struct model *model);
 
 /* batch.c */
 void batch_create(struct model *model, struct arena *arena);
+/* Counts and age of an item: what the gate reads, and the first features of an event. */
+void item_features(const struct item_row *item, int64_t now_ms, float features[GATE_FEATURES]);
 void batch_build(struct model *model, const struct sample *samples, uint32_t count);
 void counts_publish(struct model *model, uint32_t item_row); /* items -> the public row of counts */
 enum status batch_remember(struct model *model, const struct sample *samples, uint32_t count,

@@ -166,6 +166,8 @@ bool ranker_covers(const struct ranker *ranker, uint32_t item_row);
 void ranker_score(struct ranker *ranker, const struct batch *batch, float *logits);
 /* T of the batch's items [U] as scored last; NULL when the gate is not learned. */
 const float *ranker_gate(const struct ranker *ranker);
+/* T of an item that has a SID, as the parameters stand; NaN when the gate is not learned. For reports: overwrites the last batch's activations. */
+float ranker_item_gate(struct ranker *ranker, const float features[GATE_FEATURES]);
 
 /* Learns once from the batch that was scored last (its activations are kept). */
 struct losses {

@@ -2,6 +2,8 @@
 
 #include "math/vector.h"
 
+#include <math.h>
+
 #include "base/poison.h"
 
 /* ---- behaviour: I_id and bias, or I_f ---- */
@@ -140,4 +142,12 @@ void items_backward(struct ranker *r, const struct batch *batch, struct losses *
 
 const float *ranker_gate(const struct ranker *r) {
     return r->parts.gate ? r->gates : NULL;
+}
+
+float ranker_item_gate(struct ranker *r, const float features[GATE_FEATURES]) {
+    float gate = (float)NAN;
+    r->scored = 0;
+    if (r->parts.gate)
+        gate_forward(&r->gate, 1, features, r->gate_hidden, &gate);
+    return gate;
 }
