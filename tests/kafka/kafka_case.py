@@ -5,7 +5,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'
 from program import *
 try:
     from confluent_kafka import Consumer, Producer, TopicPartition
-    from confluent_kafka.admin import AdminClient
+    from confluent_kafka.admin import AdminClient, NewTopic
 except ImportError:
     print('skipped: confluent-kafka is not installed for this Python (scripts/python-env.sh)')
     sys.exit(77)
@@ -30,6 +30,17 @@ def broker_command(command):
     """scripts/kafka-broker.sh on the group's broker: kill, restart, ..."""
     subprocess.run([os.path.join(SOURCE, 'scripts', 'kafka-broker.sh'), command, broker_folder()], check=True, stdin=subprocess.DEVNULL,
                    stdout=subprocess.DEVNULL, timeout=PATIENCE_RUN_S)
+
+
+def create_topics(prefix, topics, config):
+    admin = AdminClient({'bootstrap.servers': broker(), 'log_level': QUIET})
+    for created in admin.create_topics([NewTopic(prefix + topic, 1, 1, config=config) for topic in topics]).values():
+        created.result(30)
+
+
+def create_inputs(prefix):
+    """Their records have times of long ago: the broker is not to delete them for that."""
+    create_topics(prefix, INPUTS, {'retention.ms': '-1'})
 
 
 class Inputs:
@@ -87,7 +98,20 @@ def manifests_of(prefix):
     return [decode('epochs-value', message.value()) for message in committed(prefix + 'epochs')]
 
 
-# ---- stages ----
+# ---- stages, and other commands ----
+
+CONFIG_LIVE = os.path.join(SOURCE, 'conf', 'run.yaml')
+
+
+def record_words(prefix, to, *more, sets=()):
+    values = [*SMALL, f'kafka.brokers={broker()}', f'kafka.prefix={prefix}', f'kafka.application={prefix}', f'content.dims={DIMS}', *sets]
+    return ['record', '-c', CONFIG_LIVE, '--to', to, *settings(values), *more]
+
+
+def verify_words(folder, sets=()):
+    """Of what `record` made of a live run."""
+    return ['replay', '--verify', '-c', CONFIG_LIVE, '--from', folder, '--json', *settings([*SMALL, f'content.dims={DIMS}', *sets])]
+
 
 class Stage:
     """`coldstream run`, running; its stderr is appended to a file."""
@@ -99,7 +123,7 @@ class Stage:
         with open(log, 'ab') as file:
             self.log_begin = file.tell()
             self.process = subprocess.Popen(
-                [executable(), 'run', '-c', config or os.path.join(SOURCE, 'conf', 'run.yaml'), *settings(values)],
+                [executable(), 'run', '-c', config or CONFIG_LIVE, *settings(values)],
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=file, env={**os.environ, **(environment or {})})
 
     def stopped(self):
@@ -286,6 +310,7 @@ class Stream:
         self.events = 0
         self.inputs = Inputs()
         self.reader = None
+        create_inputs(prefix)
 
     def advance(self):
         """Looks at what is committed, and produces the next step if its turn has come; True when all is committed."""

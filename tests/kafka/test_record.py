@@ -1,24 +1,11 @@
 """record, on the real broker: a live run that was killed, recorded byte for byte, also through kills of `record` itself, and verified."""
 from kafka_case import *
-from confluent_kafka.admin import NewTopic
 try:
     import fastavro
 except ImportError:
     fastavro = None
 
 KILLS = 3
-
-
-def record_words(prefix, to, *more):
-    values = [*SMALL, f'kafka.brokers={broker()}', f'kafka.prefix={prefix}', f'kafka.application={prefix}', f'content.dims={DIMS}']
-    return ['record', '-c', os.path.join(SOURCE, 'conf', 'run.yaml'), '--to', to, *settings(values), *more]
-
-
-def create(prefix, topics, config):
-    """Inputs have times of long ago: they are to stay for all that. Outputs: compacted at once."""
-    admin = AdminClient({'bootstrap.servers': broker()})
-    for future in admin.create_topics([NewTopic(prefix + topic, 1, 1, config=config) for topic in topics]).values():
-        future.result(30)
 
 
 def delete_before(prefix, topic, offset):
@@ -36,9 +23,9 @@ class Recorded(KafkaCase):
         prefix = f'{name}{os.getpid()}.'
         market = self.generate(name, '--dims', DIMS, items=200, users=60, events=events)
         listings, clicks = read_topic(market, 'item-content'), read_topic(market, 'interactions')
-        create(prefix, INPUTS, {'retention.ms': '-1'})
+        create_inputs(prefix)
         if compacting:
-            create(prefix, ROW_TOPICS, {'cleanup.policy': 'compact', 'segment.ms': '200', 'min.cleanable.dirty.ratio': '0.001',
+            create_topics(prefix, ROW_TOPICS, {'cleanup.policy': 'compact', 'segment.ms': '200', 'min.cleanable.dirty.ratio': '0.001',
                                         'max.message.bytes': '4194304'})
         stage = self.start_stage(prefix, sets=self.SETS)
         self.wait_for_topics(prefix, stage)
@@ -58,8 +45,7 @@ class Recorded(KafkaCase):
         return self.check(run(*record_words(prefix, to, *more)), code)
 
     def verify(self, folder, code=OK):
-        return self.check(run('replay', '--verify', '-c', os.path.join(SOURCE, 'conf', 'run.yaml'), '--from', folder, '--json',
-                              *settings([*SMALL, f'content.dims={DIMS}'])), code)
+        return self.check(run(*verify_words(folder)), code)
 
     def assert_recorded(self, prefix, folder, topics=(*INPUTS, *OUTPUT_TOPICS)):
         """What a read_committed reader sees, each record as it is."""

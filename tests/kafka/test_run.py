@@ -25,6 +25,7 @@ class Run(KafkaCase):
         market = self.generate('market', '--dims', DIMS, items=300, users=100, events=20000)
         listings, clicks = read_topic(market, 'item-content'), read_topic(market, 'interactions')
         bad = clicks[0]._replace(value=b'\x07no')
+        create_inputs(self.prefix)
         self.start()
         self.wait_for_topics(self.prefix, self.stage)
         produce(self.prefix + 'item-content', listings)
