@@ -4,6 +4,7 @@
 #include "cli/kafka_settings.h"
 #include "cli/reload.h"
 #include "cli/run_restore.h"
+#include "cli/run_snapshot.h"
 #include "math/blas_core.h"
 #include <inttypes.h>
 #include <signal.h>
@@ -23,6 +24,7 @@ struct run {
     struct kafka_leader *leader;
     struct kafka_source *source;
     struct kafka_sink *sink;
+    struct run_snapshot snapshot;
 };
 
 /* ---- signals ---- */
@@ -120,6 +122,7 @@ static enum status run_epochs(struct run *run, struct error *err) {
         enum status status = stage_step(run->session.stage, &done, err);
         if (status != RETRY)
             TRY(status);
+        run_snapshot_serve(&run->snapshot, &run->session, stage_last_manifest(run->session.stage));
         status = kafka_leader_poll(run->leader, 0, &leads, err);
         if (status != RETRY)
             TRY(status);
@@ -156,13 +159,17 @@ static enum status open_and_run(struct run *run, struct error *err) {
     return run_epochs(run, err);
 }
 
-static void close_all(struct run *run) {
+/* The group first: from then on a standby takes over. Should a transaction be open, the standby's registration aborts it. */
+static void close_all(struct run *run, bool orderly) {
+    const struct stage *stage = run->session.stage;
+    if (run->leader)
+        kafka_leader_leave(run->leader);
     if (run->sink)
         kafka_sink_close(run->sink);
     if (run->source)
         kafka_source_close(run->source);
-    if (run->leader)
-        kafka_leader_leave(run->leader);
+    run_snapshot_close(&run->snapshot, &run->session,
+                       orderly && stage != NULL ? stage_last_manifest(stage) : NULL);
     session_close(&run->session);
 }
 
@@ -200,11 +207,12 @@ static enum status start(struct run *run, struct error *err) {
     catch_signals(&run->read);
     TRY(session_open_live(&run->session, &run->read, err));
     TRY(kafka_settings(&run->session.settings, &run->session.arena, &run->kafka, err));
+    TRY(run_snapshot_open(&run->snapshot, &run->session, err));
     return open_and_run(run, err);
 }
 
 int cmd_run(int argc, char **argv) {
-    static struct run run;
+    static struct run run = {.snapshot.folder_fd = -1};
     struct error err = {0};
     int code;
     if (!command_parse(&argp, argc, argv, &run.from, &code))
@@ -212,6 +220,6 @@ int cmd_run(int argc, char **argv) {
     if (run.from.config == NULL)
         return command_usage(argv, "-c FILE is needed");
     enum status status = start(&run, &err);
-    close_all(&run);
+    close_all(&run, status == OK);
     return status == OK ? EX_OK : command_fail(&err);
 }

@@ -311,8 +311,13 @@ const struct property properties[] = {
 
     NUMBER_OF(REACH_LIVE, "snapshot.epochs", PROPERTY_U32, snapshot_epochs, 0, 1000000, "256",
               "epochs",
-              "A local snapshot every so many epochs makes a resume quicker; the topics alone are "
-              "enough. 0: none."),
+              "A local snapshot every so many epochs, and at an orderly end, makes a restart or "
+              "resume quicker; 0: none. The topics alone are enough."),
+    WORDS_OF(
+        REACH_RUN, "snapshot.folder", snapshot_folder, 0, 159, "\"\"",
+        "Where `run` keeps its snapshot, each instance its own; empty: none. It is written beside "
+        "the epochs by a child process, which needs memory for the rows that change meanwhile. "
+        "(A replay has it in its output folder.)"),
 
     NUMBER_OF(REACH_LIVE, "progress.interval_s", PROPERTY_F64, progress_s, 0.1, 3600, "5", "s",
               "Between lines of progress when stderr is no terminal."),
