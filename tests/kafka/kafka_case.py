@@ -205,6 +205,7 @@ class KafkaCase(Case):
             if stream.reader is None:
                 self.wait_for_topics(stream.prefix, stage)
             if self.follow(stream, stage, watch):
+                self.wait_until(lambda: 'run.ready' in stage.said(), 'ready', [stage])
                 self.assertEqual(stage.terminate(), OK, stage.said()[-3000:])
                 return stages
             self.assertIn(stage.process.returncode, (UNAVAILABLE, TRY_AGAIN), stage.said()[-3000:])
