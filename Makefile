@@ -1,7 +1,7 @@
 # Everything goes through CMake presets; this file only names what people want. All output is below build/.
 # the prerequisites below are steps, in their order
 .NOTPARALLEL:
-.PHONY: all help program packages python demo demo-kafka test test-all bench asan fuzz clean
+.PHONY: all help program packages python demo demo-kafka test test-all bench bench-kafka asan fuzz clean
 
 JOBS := $(shell nproc 2>/dev/null || echo 2)
 export CTEST_PARALLEL_LEVEL ?= $(JOBS)
@@ -17,6 +17,7 @@ help:
 	@echo "make test     all tests but the slow ones, then the unit tests under the sanitizers"
 	@echo "make test-all the slow tests too: 200 crash points, broker outages, delayed commits"
 	@echo "make bench    the benchmarks"
+	@echo "make bench-kafka   those of run on a real broker, some five minutes"
 	@echo "make asan     all tests but the slow ones under AddressSanitizer and UBSan"
 	@echo "make fuzz     the fuzz targets with libFuzzer (needs clang)"
 	@echo "make clean    removes build/"
@@ -52,6 +53,9 @@ test-all: python program
 
 bench: python program
 	@scripts/bench.sh
+
+bench-kafka: python program
+	@bench/kafka.sh
 
 asan: packages python
 	@scripts/build.sh asan
