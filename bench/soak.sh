@@ -28,9 +28,9 @@ printf 'log.retention.bytes=2000000000\nlog.segment.bytes=268435456\nlog.retenti
 scripts/kafka-broker.sh stop "$folder/broker"
 address=$(scripts/kafka-broker.sh restart "$folder/broker")
 
-# the same events again have the same event times: none of them may be late
+# the same events again have the same event times and request ids: they are neither late nor repeats
 build/coldstream run -c conf/run.yaml --set "kafka.brokers=$address" --set kafka.prefix=soak. --set content.dims=64 \
-    --set labels.lateness_ms=31536000000 --set progress.interval_s=1 2> "$folder/stage.log" &
+    --set labels.lateness_ms=31536000000 --set labels.remembered_events=65536 --set progress.interval_s=1 2> "$folder/stage.log" &
 stage=$!
 until grep -q run.ready "$folder/stage.log"; do sleep 0.2; done
 
