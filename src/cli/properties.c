@@ -317,7 +317,7 @@ const struct property properties[] = {
         REACH_RUN, "snapshot.folder", snapshot_folder, 0, 159, "\"\"",
         "Where `run` keeps its snapshot, each instance its own; empty: none. It is written beside "
         "the epochs by a child process, which needs memory for the rows that change meanwhile. "
-        "(A replay has it in its output folder.)"),
+        "A replay has it in its output folder."),
 
     NUMBER_OF(REACH_LIVE, "progress.interval_s", PROPERTY_F64, progress_s, 0.1, 3600, "5", "s",
               "Between lines of progress when stderr is no terminal."),
