@@ -93,6 +93,27 @@ class Recorded(KafkaCase):
             file.write(bytes([byte ^ 1]))
         self.says(self.verify(folder, BAD_DATA), 'state.snapshot', 'damaged')
 
+    def test_bounds(self):
+        """Up to offsets, up to a time, and on from there: each a recording that verifies, the last one the whole."""
+        prefix, stage = self.run_stage('bounds', events=3000, kills=0)
+        self.assertEqual(stage.terminate(), OK)
+        made, folder = manifests_of(prefix), self.path('recorded')
+        answer = self.record(prefix, folder, '--until', 'interactions:0=1000', '--json').json()
+        self.assertEqual([r.offset for r in read_topic(folder, 'interactions')], list(range(1000)))
+        inside = [m['epoch'] for m in made if all(r['topic'] != 'interactions' or r['last_offset'] < 1000 for r in m['inputs'])]
+        last = next(e for e in range(1, len(made) + 2) if e not in inside) - 1
+        self.assertEqual((answer['last_epoch'], len(manifests(folder))), (last, last))
+        self.assertEqual(self.verify(folder).json()['verified_epochs'], last)
+        at = max(k for k in range(last, len(made) - 1) if made[k]['timestamp'] < made[k + 1]['timestamp'])
+        answer = self.record(prefix, folder, '--resume', '--until', str(made[at]['timestamp'] + 1), '--json').json()
+        self.assertEqual(answer['last_epoch'], made[at]['epoch'])
+        self.assertEqual(self.verify(folder).json()['verified_epochs'], answer['last_epoch'])
+        self.says(self.record(prefix, folder, '--resume', '--until', 'interactions:0=1000', code=USAGE), 'more than --until')
+        self.record(prefix, folder, '--resume', '--until', 'latest')
+        self.assert_recorded(prefix, folder)
+        self.assertEqual(self.verify(folder).json()['verified_epochs'], len(made))
+        self.says(self.record(prefix, self.path('x'), '--until', 'now', code=USAGE), 'latest', 'interactions:0=1500')
+
     def test_compacted(self):
         """Overwritten rows are gone: every digest is compared, and the rows that are there."""
         prefix, stage = self.run_stage('compacted', events=8000, kills=1, compacting=True)
@@ -161,13 +182,13 @@ class Recorded(KafkaCase):
 
     def test_killed_and_resumed(self):
         """record itself is killed again and again, beside a stage at work; what it leaves is one recording."""
-        prefix, stage = self.run_stage('resumed', events=20000, kills=0)
+        prefix, stage = self.run_stage('resumed', events=10000, kills=0)
         folder = self.path('recorded')
         kills = 0
         for turn in range(40):
             process = start(*record_words(prefix, folder, '--until', 'latest', '--json', *(['--resume'] if turn else [])))
             try:
-                process.wait(self.random.uniform(0.3, 2) + 0.05 * turn)
+                process.wait(self.random.uniform(0.4, 2) + 0.2 * turn)
             except subprocess.TimeoutExpired:
                 process.kill()
                 kills += 1
