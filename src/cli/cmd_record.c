@@ -4,6 +4,7 @@
 #include "cli/commands.h"
 #include "cli/kafka_settings.h"
 #include "cli/progress_count.h"
+#include "cli/record_schemas.h"
 #include "cli/record_state.h"
 #include "cli/shipped.h"
 #include <inttypes.h>
@@ -258,6 +259,25 @@ static void answer(const struct record_run *run) {
                plan->start.epoch + 1, plan->last.epoch, run->arguments.settings.config, to);
 }
 
+/* With the schemas that its input records name. */
+static enum status finish(struct record_run *run, struct error *err) {
+    struct recorded_schema schemas[2 * RECORDED_SCHEMAS_MAX];
+    uint32_t count = 0;
+    enum status status;
+    if (run->session.registry == NULL)
+        return recording_writer_finish(run->writer, err);
+    while ((status = record_schemas(&run->session, run->arguments.to, run->plan.partitions, schemas,
+                                    &count, err)) == RETRY)
+        TRY(wait_a_moment(&run->plan, err));
+    TRY(status);
+    count += shipped_schemas(false, schemas + count);
+    if (count > RECORDED_SCHEMAS_MAX)
+        return FAIL(err, FATAL, EX_DATAERR, "the topics have more than %d schemas",
+                    RECORDED_SCHEMAS_MAX);
+    recording_writer_schemas(run->writer, schemas, count);
+    return recording_writer_finish(run->writer, err);
+}
+
 static enum status record(struct record_run *run, struct error *err) {
     struct record_plan *plan = &run->plan;
     enum status status;
@@ -278,7 +298,7 @@ static enum status record(struct record_run *run, struct error *err) {
     progress_end(&run->progress);
     TRY(status);
     TRY(seal(run, err));
-    return recording_writer_finish(run->writer, err);
+    return finish(run, err);
 }
 
 /* ---- the command ---- */

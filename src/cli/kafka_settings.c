@@ -65,8 +65,8 @@ static enum status append(char *text, size_t *used, const void *data, size_t len
     return OK;
 }
 
-static enum status expand(const char *value, struct arena *arena, const char **out,
-                          struct error *err) {
+enum status settings_expand(const char *value, struct arena *arena, const char **out,
+                            struct error *err) {
     char *text = arena_must(arena, SECRET_BYTES_MAX);
     size_t used = 0;
     while (*value != '\0') {
@@ -95,7 +95,7 @@ static enum status set_properties(const struct text_map *map, struct arena *aren
         const char *key = map->at[i].key, *value = map->at[i].value;
         bool refers = strstr(value, "${") != NULL;
         properties[i] = (struct kafka_property){key, value, refers || kafka_property_secret(key)};
-        if (refers && expand(value, arena, &properties[i].value, err) != OK)
+        if (refers && settings_expand(value, arena, &properties[i].value, err) != OK)
             return error_context(err, "kafka.properties.%s", key);
     }
     return OK;

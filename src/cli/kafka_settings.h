@@ -11,5 +11,8 @@ enum status kafka_settings(const struct settings *settings, struct arena *arena,
                            struct kafka_config *out, struct error *err);
 /* One entry of kafka.properties: its name, the form of its references `${env:NAME}` and `${file:/path}`, its value if it has none. */
 enum status kafka_check_entry(const char *key, const char *value, struct error *err);
+/* A text with its references to secrets resolved, in `arena`. */
+enum status settings_expand(const char *value, struct arena *arena, const char **out,
+                            struct error *err);
 
 #endif

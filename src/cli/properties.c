@@ -309,6 +309,12 @@ const struct property properties[] = {
     NUMBER_OF(REACH_RUN, "topics.retention_ms", PROPERTY_I64, topic_retention_ms, 0, 100 * YEAR_MS,
               "2592000000", "ms", "Of manifests and dead letters. 0: for ever."),
 
+    WORDS_OF(REACH_RUN, "schema_registry.url", registry_url, 0, 255, "\"\"",
+             "Of a Confluent-compatible registry, e.g. http://registry:8081: the schema ids in the "
+             "inputs' records are looked up there. Empty: they are those of `schemas/`, 1 and 2."),
+    WORDS_OF(REACH_RUN, "schema_registry.auth", registry_auth, 0, 255, "\"\"",
+             "user:password for it, as a reference: `${env:NAME}` or `${file:/path}`."),
+
     NUMBER_OF(REACH_LIVE, "snapshot.epochs", PROPERTY_U32, snapshot_epochs, 0, 1000000, "256",
               "epochs",
               "A local snapshot every so many epochs, and at an orderly end, makes a restart or "

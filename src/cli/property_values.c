@@ -257,6 +257,12 @@ static enum status check_topic_name(const struct property *property,
 enum status property_check(const struct property *property, const struct settings *settings,
                            struct error *err) {
     TRY(check_topic_name(property, settings, err));
+    if (property->offset == offsetof(struct settings, registry_auth) &&
+        settings->registry_auth[0] != '\0' && strstr(settings->registry_auth, "${") == NULL)
+        return FAIL(err, FATAL, EX_CONFIG,
+                    "%s: a secret is no part of a configuration: write ${env:NAME} or "
+                    "${file:/path}",
+                    property->path);
     uint64_t rows = (uint64_t)settings->books[0] * settings->books[1];
     if (property->offset == offsetof(struct settings, books) && rows > 1u << 24)
         return FAIL(err, FATAL, EX_CONFIG,

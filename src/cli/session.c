@@ -2,11 +2,14 @@
 #include "base/log.h"
 #include "cli/commands.h"
 #include "cli/count_listings.h"
+#include "cli/kafka_settings.h"
 #include "cli/properties.h"
 #include "cli/shipped.h"
 #include "math/blas_core.h"
 #include <string.h>
+#include <unistd.h>
 
+#define REGISTRY_TRIES 60                  /* seconds to wait for a registry at start */
 #define SESSION_BYTES ((size_t)1 << 30)    /* of address space */
 #define CODEC_BYTES_MAX ((size_t)64 << 20) /* Avro C's heap; the largest record must fit */
 
@@ -164,6 +167,49 @@ enum status session_open(struct session *s, const struct settings *settings, con
     return recording_source_open(&s->source, from, &s->info, err);
 }
 
+static enum status schema_from_registry(void *self, int32_t id, const char **json,
+                                        struct error *err) {
+    return registry_schema(self, id, json, err);
+}
+
+/* What producers write now must be what we can read. */
+static enum status check_subject(struct session *s, enum topic topic, const char *ours,
+                                 struct error *err) {
+    char subject[256];
+    struct writer_schema latest = {.subject = ours};
+    snprintf(subject, sizeof subject, "%s%s-value", s->settings.kafka_prefix,
+             s->settings.topic_names[topic]);
+    enum status status = registry_latest(s->registry, subject, &latest.id, &latest.json, err);
+    for (int tries = 1; status == RETRY && tries < REGISTRY_TRIES; tries++) {
+        sleep(1);
+        status = registry_latest(s->registry, subject, &latest.id, &latest.json, err);
+    }
+    if (status == BAD_RECORD) {
+        log_info("registry.subject", "subject=%s text=\"not registered yet\"", subject);
+        return OK;
+    }
+    TRY(status);
+    if (codec_add_schema(s->codec, &latest, err) != OK) {
+        err->exit_code = EX_CONFIG;
+        error_context(err, "schema registry: subject %s, whose latest schema we cannot read",
+                      subject);
+        return FATAL;
+    }
+    log_info("registry.subject", "subject=%s id=%d", subject, latest.id);
+    return OK;
+}
+
+static enum status open_registry(struct session *s, struct error *err) {
+    const char *auth = NULL;
+    if (s->settings.registry_auth[0] != '\0' &&
+        settings_expand(s->settings.registry_auth, &s->arena, &auth, err) != OK)
+        return error_context(err, "schema_registry.auth");
+    TRY(registry_open(&s->registry, s->settings.registry_url, auth, err));
+    codec_use_source(s->codec, (struct schema_source){s->registry, schema_from_registry});
+    TRY(check_subject(s, TOPIC_ITEM_CONTENT, "item-content-value", err));
+    return check_subject(s, TOPIC_INTERACTIONS, "interactions-value", err);
+}
+
 enum status session_open_live(struct session *s, const struct settings *settings,
                               struct error *err) {
     memset(s, 0, sizeof *s);
@@ -176,7 +222,7 @@ enum status session_open_live(struct session *s, const struct settings *settings
                     "listings' vectors are");
     fit_z_dims(s);
     lasting_text(s);
-    return OK;
+    return settings->registry_url[0] != '\0' ? open_registry(s, err) : OK;
 }
 
 static void adopt_problem(void *self, const char *text) {
@@ -243,6 +289,8 @@ void session_close(struct session *s) {
         recording_source_close(s->source);
     if (s->codec)
         codec_destroy(s->codec);
+    if (s->registry)
+        registry_close(s->registry);
     arena_release(&s->arena);
 }
 

@@ -5,6 +5,7 @@
 #include "cli/settings.h"
 #include "codec/codec.h"
 #include "transport/recording.h"
+#include "transport/registry.h"
 
 #define SESSION_TEXT_BYTES 16384
 
@@ -19,6 +20,7 @@ struct session {
     struct recorded_schema output_schemas[RECORDED_SCHEMAS_MAX]; /* of what a replay writes */
     uint32_t output_schema_count;
     struct codec *codec;
+    struct registry *registry; /* NULL: none is configured */
     struct recording_source *source;
     struct stage *stage;
 };

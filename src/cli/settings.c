@@ -17,6 +17,7 @@ static const char *const section_docs[][2] = {
     {"output", "The topics written"},
     {"kafka", "Where `run` finds and leaves its topics"},
     {"topics", "Their names, and how they are created; one that is there is never altered"},
+    {"schema_registry", "Schemas of the inputs' records"},
     {"snapshot", "Restart"},
     {"progress", "What is shown while it runs"},
 };

@@ -44,10 +44,11 @@ struct settings {
     int64_t topic_segment_ms, topic_segment_bytes, topic_delete_retention_ms, topic_retention_ms;
     double topic_dirty_ratio;
     uint32_t linger_ms, fetch_bytes, produce_bytes, session_timeout_ms, transaction_timeout_ms;
-    uint32_t drain_s;          /* after SIGTERM */
-    uint32_t snapshot_epochs;  /* a local snapshot every so many epochs; 0: none */
-    char snapshot_folder[160]; /* of `run`; "": none */
-    double progress_s;         /* a line per so many seconds when stderr is no terminal */
+    uint32_t drain_s;                           /* after SIGTERM */
+    char registry_url[256], registry_auth[256]; /* auth: with references to secrets */
+    uint32_t snapshot_epochs;                   /* a local snapshot every so many epochs; 0: none */
+    char snapshot_folder[160];                  /* of `run`; "": none */
+    double progress_s; /* a line per so many seconds when stderr is no terminal */
 };
 
 void settings_default(struct settings *out);

@@ -4,6 +4,8 @@
 
 #include <stdio.h>
 
+#include "base/log.h"
+
 #include "base/poison.h"
 
 /* Address space for the steps of all writers' schemas. */
@@ -28,11 +30,73 @@ static enum status add(struct codec *codec, const struct writer_schema *writer, 
     struct decoder *decoder = &codec->decoders[codec->decoder_count++];
     char name[DECODER_NAME_BYTES];
     snprintf(name, sizeof name, "schema %d of %s", writer->id, writer->subject);
-    TRY(decoder_create(decoder, name, bytes_text(writer->json), schema_json(schema), MAPS_SKIP,
-                       &codec->arena, err));
+    enum status status = decoder_create(decoder, name, bytes_text(writer->json),
+                                        schema_json(schema), MAPS_SKIP, &codec->arena, err);
+    if (status != OK) {
+        decoder_destroy(decoder);
+        codec->decoder_count--;
+        return status;
+    }
     decoder->id = writer->id;
     decoder->schema = schema;
     return OK;
+}
+
+/* ---- schemas from outside ---- */
+
+static bool is_input(enum schema_id schema) {
+    return schema == SCHEMA_INTERACTIONS_VALUE || schema == SCHEMA_ITEM_CONTENT_VALUE;
+}
+
+enum status codec_add_schema(struct codec *codec, const struct writer_schema *writer,
+                             struct error *err) {
+    return add(codec, writer, err);
+}
+
+void codec_use_source(struct codec *codec, struct schema_source source) {
+    codec->source = source;
+    for (uint32_t i = 0; i < codec->decoder_count; i++)
+        if (is_input(codec->decoders[i].schema))
+            codec->decoders[i].id = INT32_MIN; /* no id on the wire is negative */
+}
+
+static bool was_refused(const struct codec *codec, int32_t id) {
+    for (uint32_t i = 0; i < codec->refused_count && i < REFUSED_MAX; i++)
+        if (codec->refused[i] == id)
+            return true;
+    return false;
+}
+
+/* *out = NULL: there is none that we can read. (Which of the two reasons it is must not be in the dead letter: a replay of the recording,
+ * which has no registry, could not say the same.) */
+static enum status ask_source(struct codec *codec, enum schema_id schema, int32_t id,
+                              struct decoder **out, struct error *err) {
+    struct writer_schema writer = {.id = id, .subject = schema_subject(schema)};
+    *out = NULL;
+    if (codec->source.schema == NULL || !is_input(schema) || id < 0 || was_refused(codec, id))
+        return OK;
+    enum status status = codec->source.schema(codec->source.self, id, &writer.json, err);
+    if (status == BAD_RECORD)
+        return OK;
+    TRY(status);
+    if (add(codec, &writer, err) != OK) {
+        log_warn("schema.refused", "id=%d text=\"%s\"", id, err->text);
+        codec->refused[codec->refused_count++ % REFUSED_MAX] = id;
+        return OK;
+    }
+    *out = find(codec, schema, id);
+    return OK;
+}
+
+/* Whoever has schemas of an input subject has all of them: ours are not among a registry's. */
+static bool brings_its_own(const struct writer_schema *writers, uint32_t count,
+                           const struct writer_schema *shipped) {
+    bool input =
+        shipped->id == SCHEMA_INTERACTIONS_VALUE || shipped->id == SCHEMA_ITEM_CONTENT_VALUE;
+    for (uint32_t i = 0; input && i < count; i++)
+        if (strcmp(writers[i].subject, shipped->subject) == 0)
+            return true;
+    return false;
 }
 
 static enum status fill(struct codec *codec, const struct writer_schema *writers, uint32_t count,
@@ -50,7 +114,8 @@ static enum status fill(struct codec *codec, const struct writer_schema *writers
     uint32_t shipped_count;
     const struct writer_schema *shipped = codec_shipped_schemas(&shipped_count);
     for (uint32_t i = 0; i < shipped_count; i++)
-        TRY(add(codec, &shipped[i], err));
+        if (!brings_its_own(writers, count, &shipped[i]))
+            TRY(add(codec, &shipped[i], err));
     return OK;
 }
 
@@ -137,6 +202,8 @@ enum status codec_read(struct codec *codec, enum schema_id schema, struct bytes 
     int32_t id = (int32_t)get_be32(data.data + 1);
     struct decoder *decoder = find(codec, schema, id);
     *reason = DEAD_SCHEMA;
+    if (decoder == NULL)
+        TRY(ask_source(codec, schema, id, &decoder, err));
     if (decoder == NULL)
         return FAIL(err, BAD_RECORD, EX_DATAERR,
                     "schema id %d is not known for %s; add the schema to recording.yaml, or let "

@@ -7,6 +7,7 @@
 #define WIRE_HEAD_BYTES 5 /* magic 0, schema id big-endian */
 #define KEY_BYTES_MAX ((size_t)1 << 20)
 #define DECODERS_MAX 128
+#define REFUSED_MAX 64
 #define HEADER_TEXT_BYTES 32
 
 /* Writes one of our schemas. */
@@ -26,6 +27,9 @@ struct codec {
     size_t value_out_max;
     avro_reader_t reader;
     avro_writer_t writer;
+    struct schema_source source;  /* .schema == NULL: none */
+    int32_t refused[REFUSED_MAX]; /* ids of the source that cannot be resolved to ours; a ring */
+    uint32_t refused_count;
     uint32_t decoder_count;
     struct decoder *decoders;               /* [DECODERS_MAX] */
     struct decoder *latest[SCHEMA_COUNT];   /* the decoder that a record of this schema used last */

@@ -161,12 +161,21 @@ static bool begins_range(const struct queue *queue, const struct record *record)
 }
 
 static enum status queue_held(struct stage *stage, struct queue *queue, struct error *err) {
+    size_t mark = arena_mark(&queue->arena);
+    uint32_t ranges = queue->ranges;
     queue->ranges += begins_range(queue, &stage->held);
     struct pending *pending = &queue->records[queue->count++];
     *pending = (struct pending){.record = stage->held};
     copy_record(&queue->arena, &pending->record);
     stage->is_held = false;
-    TRY(decode_and_check(stage, pending, &queue->arena, err));
+    enum status status = decode_and_check(stage, pending, &queue->arena, err);
+    if (status == RETRY) { /* its schema cannot be had now: the record stays in hand */
+        queue->count--;
+        queue->ranges = ranges;
+        arena_rewind(&queue->arena, mark);
+        stage->is_held = true;
+    }
+    TRY(status);
     if (!pending->bad && pending->event.kind == EVENT_INTERACTION) {
         const struct interaction *i = &pending->event.as.interaction;
         if (queue->first_event_ms == INT64_MIN)

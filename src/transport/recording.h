@@ -106,6 +106,9 @@ int64_t recording_writer_next(const struct recording_writer *writer, enum topic 
                               int32_t partition);
 void recording_writer_place(struct recording_writer *writer, enum topic topic, int32_t partition,
                             int64_t next_offset);
+/* Other schemas than at its creation; borrowed until it is finished. */
+void recording_writer_schemas(struct recording_writer *writer,
+                              const struct recorded_schema *schemas, uint32_t count);
 /* Flushes, writes recording.yaml, fsyncs. Without it the folder has no recording.yaml and is no
  * recording. */
 enum status recording_writer_finish(struct recording_writer *writer, struct error *err);

@@ -274,6 +274,13 @@ void recording_writer_place(struct recording_writer *w, enum topic topic, int32_
     slot->now.next_offset = next_offset;
 }
 
+void recording_writer_schemas(struct recording_writer *w, const struct recorded_schema *schemas,
+                              uint32_t count) {
+    ASSERT(count <= RECORDED_SCHEMAS_MAX);
+    w->config.schemas = schemas;
+    w->config.schema_count = count;
+}
+
 /* ---- the sink ---- */
 
 static enum status sink_begin(void *self, uint64_t epoch, struct error *err) {

@@ -188,6 +188,51 @@ START_TEST(a_recording_s_own_schema_wins_over_a_shipped_one) {
 }
 END_TEST
 
+/* A registry that is away for the first call, and knows three ids: one of them is nothing of ours. */
+static int asked;
+static enum status registry(void *self, int32_t id, const char **json, struct error *e) {
+    (void)self;
+    if (asked++ == 0)
+        return FAIL(e, RETRY, EX_TEMPFAIL, "away");
+    *json = id == 70 ? older : id == 71 ? "\"long\"" : NULL;
+    return *json != NULL ? OK : FAIL(e, BAD_RECORD, EX_DATAERR, "unknown");
+}
+
+static struct message older_message(int32_t id) {
+    struct message m = framed(id);
+    put_text(&m, "user");
+    put_text(&m, "item");
+    put_number(&m, 1);
+    put_number(&m, 0);
+    return m;
+}
+
+START_TEST(a_source_s_ids_are_its_own) {
+    struct codec *codec = codec_with(NULL, 0);
+    struct event event;
+    enum dead_reason reason;
+    asked = 0;
+    codec_use_source(codec, (struct schema_source){NULL, registry});
+    struct message m = older_message(70);
+    ck_assert_int_eq(decode(codec, TOPIC_INTERACTIONS, &m, &event, &reason), RETRY);
+    must(decode(codec, TOPIC_INTERACTIONS, &m, &event, &reason));
+    must(decode(codec, TOPIC_INTERACTIONS, &m, &event, &reason));
+    ck_assert_int_eq(asked, 2); /* kept */
+    char unknown[ERROR_TEXT_BYTES];
+    static const int32_t bad[] = {72, 71, 71, SCHEMA_INTERACTIONS_VALUE, -1};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        m = older_message(bad[i]);
+        ck_assert_int_eq(decode(codec, TOPIC_INTERACTIONS, &m, &event, &reason), BAD_RECORD);
+        ck_assert_int_eq(reason, DEAD_SCHEMA);
+        snprintf(unknown, sizeof unknown, "schema id %d is not known for interactions-value",
+                 bad[i]);
+        ck_assert_msg(strncmp(err.text, unknown, strlen(unknown)) == 0, "%s", err.text);
+    }
+    ck_assert_int_eq(asked, 5); /* 72, 71 once, 1; and -1 is no id */
+    codec_destroy(codec);
+}
+END_TEST
+
 START_TEST(schemas_that_cannot_be_read_as_ours_are_refused) {
     static const char *const bad[] = {
         "",
@@ -362,6 +407,7 @@ static Suite *writers_suite(void) {
     tcase_add_test(tests, schemas_that_cannot_be_read_as_ours_are_refused);
     tcase_add_test(tests, bad_frames_name_the_remedy);
     tcase_add_test(tests, bad_values_are_bad_records);
+    tcase_add_test(tests, a_source_s_ids_are_its_own);
     tcase_add_test(tests, gigabytes_are_refused);
     tcase_add_test(tests, arrays_of_nothing_end);
     tcase_add_test(tests, nothing_leaks);

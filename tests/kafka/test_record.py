@@ -1,5 +1,5 @@
 """record, on the real broker: a live run that was killed, recorded byte for byte, also through kills of `record` itself, and verified."""
-from kafka_case import *
+from record_case import *
 try:
     import fastavro
 except ImportError:
@@ -8,16 +8,7 @@ except ImportError:
 KILLS = 3
 
 
-def delete_before(prefix, topic, offset):
-    """As retention does."""
-    admin = AdminClient({'bootstrap.servers': broker()})
-    for future in admin.delete_records([TopicPartition(prefix + topic, 0, offset)]).values():
-        future.result(30)
-
-
-class Recorded(KafkaCase):
-    SETS = ['kafka.session_timeout_ms=1000', 'kafka.linger_ms=100', 'kafka.transaction_timeout_ms=5000']
-
+class Recorded(RecordCase):
     def run_stage(self, name, events=6000, kills=KILLS, compacting=False):
         """A live run of content and click epochs, killed in between; the topics' prefix."""
         prefix = f'{name}{os.getpid()}.'
@@ -40,18 +31,6 @@ class Recorded(KafkaCase):
         wanted = len(listings) + len(clicks) + parts
         self.wait_until(lambda: sum(m['counts']['events'] for m in manifests_of(prefix)) >= wanted, f'{wanted} events', [stage])
         return prefix, stage
-
-    def record(self, prefix, to, *more, code=OK):
-        return self.check(run(*record_words(prefix, to, *more)), code)
-
-    def verify(self, folder, code=OK):
-        return self.check(run(*verify_words(folder)), code)
-
-    def assert_recorded(self, prefix, folder, topics=(*INPUTS, *OUTPUT_TOPICS)):
-        """What a read_committed reader sees, each record as it is."""
-        for topic in topics:
-            wanted = [Record(m.offset(), m.timestamp()[1], m.key(), m.value(), m.headers() or []) for m in committed(prefix + topic)]
-            self.assertEqual(read_topic(folder, topic), wanted, topic)
 
     def test_record_and_verify(self):
         prefix, stage = self.run_stage('record')
