@@ -279,7 +279,8 @@ START_TEST(text_reads_back) {
             /* a rounded decimal may leave the range: then the value before stays */
             enum status status = settings_set(&settings, assignment, &err);
             ck_assert_msg(status == OK || strstr(err.text, "out of range") != NULL ||
-                              strstr(err.text, "another topic") != NULL,
+                              strstr(err.text, "another topic") != NULL ||
+                              strstr(err.text, "a secret is no part") != NULL,
                           "%s: %s", assignment, err.text);
         }
         size_t length = settings_text(&settings, text, sizeof text);
