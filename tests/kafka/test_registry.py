@@ -43,7 +43,7 @@ class Registry(RecordCase):
 
         def with_id(records, id_):
             return [r._replace(value=r.value[:1] + struct.pack('>i', id_) + r.value[5:]) for r in records]
-        create(prefix, INPUTS, {'retention.ms': '-1'})
+        create_inputs(prefix)
         stage = self.start_stage(prefix, sets=self.sets())
         self.wait_for_topics(prefix, stage)
         produce(prefix + 'item-content', with_id(listings, content))
