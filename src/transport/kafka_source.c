@@ -45,6 +45,9 @@ struct kafka_source {
     bool gave_listing;           /* ... and it was a listing */
     uint32_t since_look;         /* interactions handed out since listings were looked for */
     int64_t refresh_at_ms, breath_at_ms;
+    /* A topic that is read was deleted. librdkafka 2.0.2 then waits for ever when a reader is destroyed: the end of the process
+     * has to do. */
+    bool made_anew;
     int64_t
         waiting_since_ms; /* the first interaction of the next click epoch was handed out; 0: none */
     uint32_t slot_count;
@@ -84,6 +87,7 @@ static enum status refresh_partitions(struct kafka_source *source, struct error 
         TRY(kafka_partitions(source->asker, name, &now, err));
         if (now == 0 && before == 0)
             return FAIL(err, FATAL, EX_CONFIG, "topic %s is not there: create it", name);
+        source->made_anew |= now < before;
         if (now < before)
             return FAIL(
                 err, FATAL, EX_DATAERR,
@@ -116,6 +120,7 @@ static enum status place_slot(struct kafka_source *source, struct source_slot *s
                     "retention.ms, and start with a new application name and new outputs (the lost "
                     "records cannot be had again)",
                     name, slot->partition, wanted, low, high);
+    source->made_anew |= wanted > high;
     if (wanted > high)
         return FAIL(err, FATAL, EX_DATAERR,
                     "%s-%d: the next record to read is %" PRId64 ", but the topic has %" PRId64
@@ -341,7 +346,7 @@ enum status kafka_source_open(struct kafka_source **out, const struct kafka_conf
 void kafka_source_close(struct kafka_source *source) {
     give_back(source);
     for (int topic = 0; topic < TOPIC_INPUTS; topic++)
-        if (source->inputs[topic].reader != NULL)
+        if (source->inputs[topic].reader != NULL && !source->made_anew)
             rd_kafka_destroy_flags(source->inputs[topic].reader,
                                    RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
     if (source->asker != NULL)
