@@ -263,7 +263,7 @@ const struct property properties[] = {
         "bytes",
         "Of each input, fetched and not yet taken into an epoch: then fetching waits until the "
         "stage has caught up."),
-    NUMBER_OF(REACH_RUN, "kafka.produce_bytes", PROPERTY_U32, produce_bytes, 1048576, 1073741824,
+    NUMBER_OF(REACH_RUN, "kafka.produce_bytes", PROPERTY_U32, produce_bytes, 8388608, 1073741824,
               "67108864", "bytes",
               "Produced and not yet taken by the broker: then the stage waits."),
     NUMBER_OF(REACH_RUN, "kafka.session_timeout_ms", PROPERTY_U32, session_timeout_ms, 1000, 300000,

@@ -25,6 +25,11 @@ enum schema_id {
     SCHEMA_EPOCHS_VALUE = 9
 };
 
+/* So much of a dead letter's raw key and value is kept: any topic that takes records of 4 MiB takes it, whatever the inputs take. The whole is
+ * where its headers say, and key_bytes or value_bytes, how long it is. */
+#define DEAD_KEY_BYTES_MAX ((size_t)512 << 10)
+#define DEAD_VALUE_BYTES_MAX ((size_t)3 << 20)
+
 struct codec;
 
 struct writer_schema {

@@ -220,16 +220,25 @@ static void add_number(struct codec *codec, struct record *out, const char *key,
     add_header(out, key, bytes_text(text));
 }
 
+/* The first `max` bytes; then a header has how many there were. */
+static struct bytes cut(struct codec *codec, struct bytes raw, size_t max, const char *header,
+                        int slot, struct record *out) {
+    if (raw.len <= max)
+        return raw;
+    add_number(codec, out, header, slot, (int64_t)raw.len);
+    return bytes_of(raw.data, max);
+}
+
 static void encode_dead(struct codec *codec, const struct dead_output *dead, struct record *out) {
     const struct record *record = dead->record;
-    out->key = record->key;
-    out->value = record->value;
     add_header(out, "topic", bytes_text(topic_name(record->topic)));
     add_number(codec, out, "partition", 0, record->partition);
     add_number(codec, out, "offset", 1, record->offset);
     add_number(codec, out, "timestamp", 2, record->timestamp_ms);
     add_header(out, "reason", bytes_text(dead_reason_name(dead->reason)));
     add_header(out, "error", bytes_text(dead->text != NULL ? dead->text : ""));
+    out->key = cut(codec, record->key, DEAD_KEY_BYTES_MAX, "key_bytes", 3, out);
+    out->value = cut(codec, record->value, DEAD_VALUE_BYTES_MAX, "value_bytes", 4, out);
 }
 
 enum status encode_output(void *self, const struct output *output, struct record *out,

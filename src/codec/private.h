@@ -34,7 +34,7 @@ struct codec {
     struct decoder *decoders;               /* [DECODERS_MAX] */
     struct decoder *latest[SCHEMA_COUNT];   /* the decoder that a record of this schema used last */
     struct encoder encoders[SCHEMA_COUNT];  /* by schema id; 0 is empty */
-    char header_text[4][HEADER_TEXT_BYTES]; /* a dead letter's numbers */
+    char header_text[5][HEADER_TEXT_BYTES]; /* a dead letter's numbers */
 };
 
 /* The decoder that `data` names, its body read into it. BAD_RECORD with *reason (may be NULL)

@@ -8,6 +8,7 @@ NAN, INFINITY = float('nan'), float('inf')
 DIMS = 64
 VECTOR = [0.125] * DIMS
 YEAR_MS = 31536000000
+CUT_AT = 3 << 20  # a dead letter has so much of the value
 
 
 def of_schema(value, schema_id):
@@ -155,7 +156,11 @@ class BadInput(Case):
         for place, (name, record, reason) in expected.items():
             with self.subTest(f'{place[0]}: {name}'):
                 letter, headers = letters.pop(place)
-                self.assertEqual((headers['reason'], letter.key, brief(letter.value)), (reason, record.key, brief(record.value)))
+                raw = record.value
+                if raw is not None and len(raw) > CUT_AT:
+                    self.assertEqual(headers['value_bytes'], str(len(raw)))
+                    raw = raw[:CUT_AT]
+                self.assertEqual((headers['reason'], letter.key, brief(letter.value)), (reason, record.key, brief(raw)))
                 self.assertEqual(headers['timestamp'], str(record.timestamp))
                 self.assertGreater(len(headers['error']), 20)
         self.assertEqual(list(letters), [])
