@@ -15,7 +15,8 @@ enum rng_use {
     RNG_TEST,         /* tests and benchmarks */
     RNG_PAIR,         /* a = user's row, b = the user's clicks */
     RNG_ENCODER,      /* a = step */
-    RNG_BOOTSTRAP     /* a = resample, b = group of users */
+    RNG_BOOTSTRAP,    /* a = resample, b = group of users */
+    RNG_SAMPLE        /* of items: a = occasion, b = which in a row of them */
 };
 
 struct rng {

@@ -27,6 +27,7 @@ enum {
     KEY_EVENTS,
     KEY_SEED,
     KEY_DRIFT,
+    KEY_NUISANCE,
     KEY_DAYS,
     KEY_DIMS,
     KEY_LABELS,
@@ -46,9 +47,14 @@ static const struct argp_option options[] = {
      "What interactions tell: the label; impressions with clicks that follow; or clicks alone "
      "(given)",
      0},
-    {"drift", KEY_DRIFT, "SHARE[:STRENGTH]", 0,
+    {"drift", KEY_DRIFT, "SHARE[:STRENGTH[:CONTENT]]", 0,
      "From this share of the stream on, a share STRENGTH (1) of the tastes trade places: behaviour "
-     "changes, content stays",
+     "changes, content stays; and what is listed from then on of a share CONTENT (0) of the tastes "
+     "has vectors such as were not seen before",
+     0},
+    {"nuisance", KEY_NUISANCE, "LENGTH", 0,
+     "Vectors vary in eight directions that nobody's taste depends on, in each about LENGTH (0) "
+     "times as much as they are long",
      0},
     {"partitions", KEY_PARTITIONS, "N", 0, "Of interactions, by user (1)", 0},
     {"seed", KEY_SEED, "N", 0, "Of all randomness (0): the same options give the same records", 0},
@@ -74,11 +80,26 @@ static error_t parse_drift(const char *text, struct market_config *market,
         text++;
         good = parse_share(&text, &market->drift_strength);
     }
+    if (good && *text == ':') {
+        text++;
+        good = parse_share(&text, &market->drift_content);
+    }
     if (!good || *text != '\0') {
-        argp_error(state, "--drift is SHARE[:STRENGTH], both from 0 to 1, such as 0.5 or 0.5:0.3");
+        argp_error(
+            state,
+            "--drift is SHARE[:STRENGTH[:CONTENT]], each from 0 to 1, such as 0.5 or 0.5:0.3");
         return EINVAL;
     }
     return 0;
+}
+
+static error_t parse_length(const char *text, double *out, const struct argp_state *state) {
+    char *end;
+    *out = strtod(text, &end);
+    if (end != text && *end == '\0' && *out >= 0 && *out <= 100)
+        return 0;
+    argp_error(state, "--nuisance is a number from 0 to 100");
+    return EINVAL;
 }
 
 static error_t parse_labels(const char *text, enum market_labels *out,
@@ -127,6 +148,8 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
         return command_number(state, "--seed", argument, 0, INT64_MAX, &market->seed) ? 0 : EINVAL;
     case KEY_LABELS:
         return parse_labels(argument, &market->labels, state);
+    case KEY_NUISANCE:
+        return parse_length(argument, &market->nuisance, state);
     case KEY_DRIFT:
         return parse_drift(argument, market, state);
     case KEY_JSON:

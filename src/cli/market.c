@@ -14,7 +14,9 @@ enum draw {
     DRAW_VECTOR,
     DRAW_USER,
     DRAW_SESSION,
-    DRAW_DRIFT
+    DRAW_DRIFT,
+    DRAW_LATER,
+    DRAW_NUISANCE
 };
 
 #define FAVOURITES 3
@@ -22,6 +24,8 @@ static const float favourite_weight[FAVOURITES] = {1.0f, 0.8f, 0.6f};
 #define SESSION_SHOWN_MAX 12
 #define TASTE_NOISE 0.7f /* of a taste's centre around its topic's */
 #define ITEM_NOISE 0.6f  /* of a vector around its taste's centre */
+#define LATER_SHIFT 1.5f /* of all later centres together, against TASTE_NOISE of each around it */
+#define NUISANCES 8
 #define AUC_BINS 4096
 
 struct item {
@@ -51,7 +55,9 @@ struct market {
     uint32_t *by_taste;    /* [items]: item indices, taste by taste, ascending */
     double *by_taste_sums; /* [items + MARKET_TASTES]: sums of popularity within each taste */
     uint32_t taste_from[MARKET_TASTES + 1]; /* of by_taste */
-    float *centres;                         /* [MARKET_TASTES, dims] */
+    float *centres;                         /* [2 MARKET_TASTES, dims]: at first, and later */
+    float *nuisances;                       /* [NUISANCES, dims], unit vectors */
+    bool restyled[MARKET_TASTES];           /* after the drift: later centres */
     struct user *users;
     double *user_sums;              /* [users + 1] of activity */
     uint16_t moved[MARKET_TASTES];  /* after the drift: the taste whose admirers a taste has */
@@ -67,7 +73,8 @@ struct market {
 size_t market_bytes(const struct market_config *config) {
     size_t item = sizeof(struct item) + 2 * sizeof(double) + sizeof(uint32_t);
     size_t user = sizeof(struct user) + sizeof(double);
-    size_t floats = ((size_t)config->dims + 16) * (MARKET_TASTES + 1) * sizeof(float);
+    size_t floats =
+        ((size_t)config->dims + 16) * (2 * MARKET_TASTES + NUISANCES + 1) * sizeof(float);
     return sizeof(struct market) + config->items * item + config->users * user + floats +
            (config->events + 2) * sizeof(struct shown) + 65536;
 }
@@ -103,6 +110,26 @@ static void make_centres(struct market *market) {
                    own = stream(market, DRAW_TASTE, taste);
         for (uint32_t i = 0; i < dims; i++)
             market->centres[taste * dims + i] = rng_normal(&topic) + TASTE_NOISE * rng_normal(&own);
+    }
+    for (uint32_t taste = 0; taste < MARKET_TASTES; taste++) {
+        struct rng shift = stream(market, DRAW_LATER, MARKET_TASTES),
+                   own = stream(market, DRAW_LATER, taste);
+        for (uint32_t i = 0; i < dims; i++)
+            market->centres[(MARKET_TASTES + taste) * dims + i] =
+                LATER_SHIFT * rng_normal(&shift) + TASTE_NOISE * rng_normal(&own);
+    }
+}
+
+static void make_nuisances(struct market *market) {
+    uint32_t dims = market->config.dims;
+    for (uint32_t n = 0; n < NUISANCES; n++) {
+        struct rng rng = stream(market, DRAW_NUISANCE, n);
+        float *direction = market->nuisances + n * dims;
+        for (uint32_t i = 0; i < dims; i++)
+            direction[i] = rng_normal(&rng);
+        float length = sqrtf(vector_dot(dims, direction, direction));
+        for (uint32_t i = 0; i < dims; i++)
+            direction[i] /= length;
     }
 }
 
@@ -184,6 +211,10 @@ static void make_drift(struct market *market) {
         market->moved[order[i]] = order[(i + 1) % count];
     for (uint16_t i = 0; i < MARKET_TASTES; i++)
         market->source[market->moved[i]] = i;
+    count =
+        market->drift_ms < 0 ? 0 : (uint32_t)(market->config.drift_content * MARKET_TASTES + 0.5);
+    for (uint32_t i = 0; i < count; i++)
+        market->restyled[order[MARKET_TASTES - 1 - i]] = true;
 }
 
 /* ---- what happens ---- */
@@ -343,13 +374,16 @@ enum status market_create(struct market **out, const struct market_config *confi
     market->by_taste_sums =
         arena_must(arena, (config->items + MARKET_TASTES) * sizeof *market->by_taste_sums);
     market->centres =
-        arena_must(arena, (size_t)MARKET_TASTES * config->dims * sizeof *market->centres);
+        arena_must(arena, (size_t)2 * MARKET_TASTES * config->dims * sizeof *market->centres);
+    market->nuisances =
+        arena_must(arena, (size_t)NUISANCES * config->dims * sizeof *market->nuisances);
     market->vector = arena_must(arena, config->dims * sizeof *market->vector);
     market->users = arena_must(arena, config->users * sizeof *market->users);
     market->user_sums = arena_must(arena, (config->users + 1) * sizeof *market->user_sums);
     market->events = arena_must(arena, config->events * sizeof *market->events);
     market->item_sums[0] = market->user_sums[0] = 0;
     make_centres(market);
+    make_nuisances(market);
     make_items(market);
     sort_by_taste(market);
     make_users(market);
@@ -366,13 +400,26 @@ static struct bytes name_item(struct market *market, uint32_t index) {
                     (size_t)snprintf(market->item_id, sizeof market->item_id, "item-%05u", index));
 }
 
+static void make_vector(struct market *market, const struct item *item, uint32_t index) {
+    struct rng rng = stream(market, DRAW_VECTOR, index);
+    uint32_t dims = market->config.dims,
+             centre = item->taste +
+                      (has_drifted(market, item->listed_ms) && market->restyled[item->taste]
+                           ? MARKET_TASTES
+                           : 0);
+    for (uint32_t i = 0; i < dims; i++)
+        market->vector[i] = market->centres[centre * dims + i] + ITEM_NOISE * rng_normal(&rng);
+    float own = sqrtf(vector_dot(dims, market->vector, market->vector));
+    for (uint32_t n = 0; market->config.nuisance > 0 && n < NUISANCES; n++)
+        vector_add_scaled(dims, (float)market->config.nuisance * own * rng_normal(&rng),
+                          market->nuisances + n * dims, market->vector);
+}
+
 void market_listing(struct market *market, uint32_t index, struct event *out) {
     ASSERT(index < market->config.items);
     const struct item *item = &market->items[index];
     uint32_t dims = market->config.dims;
-    struct rng rng = stream(market, DRAW_VECTOR, index);
-    for (uint32_t i = 0; i < dims; i++)
-        market->vector[i] = market->centres[item->taste * dims + i] + ITEM_NOISE * rng_normal(&rng);
+    make_vector(market, item, index);
     float length = sqrtf(vector_dot(dims, market->vector, market->vector));
     for (uint32_t i = 0; i < dims; i++)
         market->vector[i] = length > 0 ? market->vector[i] / length : 0;

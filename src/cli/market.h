@@ -12,7 +12,9 @@
  *             shown in turn
  *   click     with probability sigmoid(taste or topic + quality + popularity)
  *   drift     from a known moment on, a share of the tastes trade places: who liked one now likes
- *             another, while vectors and titles stay
+ *             another, while vectors and titles stay. And what is listed later of a share of the tastes
+ *             has other vectors: around new centres that lie close together, away from all old ones
+ *   nuisance  directions in which vectors vary a lot, and that nobody's taste depends on
  *
  * Pure and deterministic: the same configuration gives the same events on every machine; no clock,
  * no libm. */
@@ -40,6 +42,9 @@ struct market_config {
     uint64_t seed;
     double drift_at;       /* share of the stream; below 0: none */
     double drift_strength; /* share of the tastes that trade places */
+    double drift_content;  /* share of the tastes whose later listings have other vectors */
+    double
+        nuisance; /* length of a vector in each of 8 directions that mean nothing, over its own; 0: none */
     enum market_labels labels;
 };
 

@@ -177,6 +177,26 @@ const struct property properties[] = {
     NUMBER("encoder.judge_pairs", PROPERTY_U32, learned.judge_pairs, 1, 1000000, "500", "pairs",
            "Judged before the shadow can be found better."),
 
+    NAME("generation.release", generations.on, switch_names, "off",
+         "Whether encoder and codebooks may be replaced by new ones while the stream goes on. For "
+         "model.encoder behaviour the only way out of the shadow."),
+    NUMBER("generation.check_epochs", PROPERTY_U32, generations.check_epochs, 1, 1000000, "8",
+           "click epochs", "Between looks at whether a release is due."),
+    NUMBER("generation.schedule_epochs", PROPERTY_U32, generations.schedule_epochs, 0, 100000000,
+           "0", "click epochs",
+           "One is due so long after the last one was complete. 0: not by the calendar."),
+    NUMBER("generation.drift", PROPERTY_F32, generations.drift, 0, 1000, "1.3", "",
+           "One is due when items lie farther from what their codes say, by this factor, than when "
+           "the codebooks were new. 0: no matter."),
+    NUMBER("generation.slice", PROPERTY_U32, generations.slice, 1, 1048576, "1024", "items",
+           "So many items move to the new generation at the end of each click epoch."),
+    NUMBER("generation.window_epochs", PROPERTY_U32, generations.window_epochs, 0, 100000000, "64",
+           "click epochs",
+           "The old generation's codebooks and rows stay for so long after the last item has "
+           "moved: generation.hold can bring it back."),
+    NUMBER("generation.hold", PROPERTY_U32, generations.hold, 0, 16777215, "0", "generation",
+           "Stay at this generation, or go back to it while its rows are there. 0: no."),
+
     NUMBER("epoch.batches", PROPERTY_U32, stage.epoch_batches, 1, 1024, "128", "batches",
            "A click epoch (one transaction) closes at so many mini-batches ..."),
     NUMBER("epoch.events", PROPERTY_U32, stage.epoch_events_max, 1, 16777216, "65536", "events",

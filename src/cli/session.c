@@ -258,6 +258,7 @@ struct model_config session_model_config(const struct session *s) {
         .ranker = c->ranker,
         .updates = c->updates,
         .encoder = c->learned,
+        .generations = c->generations,
         .train_listings = c->train_listings,
         .items_max = c->items_max,
         .users_max = c->users_max,
@@ -269,6 +270,7 @@ struct model_config session_model_config(const struct session *s) {
     memcpy(m.tokenizer.books, c->books, sizeof c->books);
     memcpy(m.ranker.books, c->books, sizeof c->books);
     m.ranker.z_dims = c->z_dims;
+    m.ranker.banks = c->generations.on ? 2 : 1;
     m.ranker.seed = c->seed;
     return m;
 }

@@ -9,6 +9,7 @@ static const char *const section_docs[][2] = {
     {"tokenizer", "From content to semantic IDs"},
     {"model", "The ranker and how it learns"},
     {"encoder", "The encoder that learns from behaviour"},
+    {"generation", "How a new encoder and new codebooks take over"},
     {"epoch", "Transactions: when an epoch closes"},
     {"labels", "From interactions to labelled samples"},
     {"parking", "Interactions that come before their item's listing"},

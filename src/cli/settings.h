@@ -26,10 +26,11 @@ struct settings {
     uint32_t books[SID_CODES];
     uint32_t
         train_listings; /* at most; a recording with few listings at its start trains on fewer */
-    struct encoder_config learned; /* encoder.* */
-    struct update_config updates;  /* tokenizer.*: codebooks that follow the stream */
-    struct ranker_config ranker;   /* model.*; z_dims, books and seed are those above */
-    enum encoder encoder;          /* model.encoder=pca | behaviour */
+    struct encoder_config learned;        /* encoder.* */
+    struct generation_config generations; /* generation.* */
+    struct update_config updates;         /* tokenizer.*: codebooks that follow the stream */
+    struct ranker_config ranker;          /* model.*; z_dims, books and seed are those above */
+    enum encoder encoder;                 /* model.encoder=pca | behaviour */
     struct stage_config
         stage;           /* epoch.*, labels.*, parking.*; its texts are filled in by the command */
     double warmup_share; /* evaluation.warmup_share: of the recording's interactions */

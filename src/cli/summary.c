@@ -116,6 +116,7 @@ static void evaluation_json(const struct evaluation *e, json_t *out) {
     json_object_set_new(out, "hit30", hits_json(e));
     json_object_set_new(out, "encoder_steps", count_of(e->encoder_steps));
     json_object_set_new(out, "generation", count_of(e->generation));
+    json_object_set_new(out, "releases", count_of(e->releases));
     json_object_set_new(out, "codebook_version", count_of(e->codebook_version));
     json_object_set_new(out, "codebook_resets", count_of(e->codebook_resets));
 }

@@ -31,12 +31,22 @@ static enum status store_content(struct model *m, uint32_t row, const float *vec
 }
 
 static enum status onboard_waiting(struct model *m, uint64_t epoch, struct error *err) {
+    uint32_t n = 0;
+    uint16_t(*codes)[SID_CODES] =
+        arena_alloc(&m->scratch, (size_t)model_state(m)->waiting * sizeof *codes);
+    if (codes == NULL)
+        return FAIL(err, FATAL, EX_CONFIG,
+                    "the first listings do not fit the training memory: lower "
+                    "tokenizer.train_listings");
     for (uint32_t row = 0; row < table_end(m->items); row++)
-        if (table_live(m->items, row) && table_live(m->content, row) && !table_live(m->sid, row))
+        if (table_live(m->items, row) && table_live(m->content, row) && !table_live(m->sid, row)) {
             TRY(semantic_id_encode(m, row, epoch, SID_NEW, err));
+            memcpy(codes[n++], ((const struct sid_row *)table_value(m->sid, row))->codes,
+                   sizeof *codes);
+        }
     model_edit_state(m)->waiting = 0;
     TRY(shadow_start(m, err));
-    return codebook_updates_start(m, err);
+    return codebook_updates_start(m, (const uint16_t(*)[SID_CODES])codes, n, err);
 }
 
 static enum status new_item(struct model *m, struct bytes item_id, uint32_t *row,

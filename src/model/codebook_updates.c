@@ -80,15 +80,16 @@ static float weight_of(const struct model *m, uint64_t delta) {
 
 /* ---- the first books ---- */
 
-enum status codebook_updates_start(struct model *m, struct error *err) {
+enum status codebook_updates_start(struct model *m, const uint16_t (*codes)[SID_CODES], uint32_t n,
+                                   struct error *err) {
     if (!m->config.updates.on)
         return OK;
-    uint32_t items = table_rows(m->sid), row;
+    uint32_t row;
     for (uint32_t i = 0; i < cells(m); i++)
         if (!table_live(m->updates.clusters, i))
             TRY(table_insert_u64(m->updates.clusters, i, &row, err));
     /* what these items would have left behind, each with the weight of one that waited its turn */
-    float share = weight_of(m, items) / (float)items;
+    float share = weight_of(m, table_rows(m->sid)) / (float)n;
     uint64_t now = model_state(m)->item_events;
     for (uint32_t l = 0; l < SID_CODES; l++)
         for (uint32_t k = 0; k < m->config.tokenizer.books[l]; k++) {
@@ -96,13 +97,9 @@ enum status codebook_updates_start(struct model *m, struct error *err) {
             memset(cluster, 0, table_spec(m->updates.clusters)->value_bytes);
             cluster->touched = now;
         }
-    for (uint32_t i = 0; i < table_end(m->sid); i++) {
-        if (!table_live(m->sid, i))
-            continue;
-        const struct sid_row *sid = table_value(m->sid, i);
+    for (uint32_t i = 0; i < n; i++)
         for (uint32_t l = 0; l < SID_CODES; l++)
-            cluster_at(m, l, sid->codes[l])->count += share;
-    }
+            cluster_at(m, l, codes[i][l])->count += share;
     for (uint32_t l = 0; l < SID_CODES; l++)
         for (uint32_t k = 0; k < m->config.tokenizer.books[l]; k++) {
             struct cluster_row *cluster = cluster_at(m, l, k);

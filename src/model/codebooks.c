@@ -115,6 +115,13 @@ enum status codebooks_publish(struct model *model, struct error *err) {
     return OK;
 }
 
+void codebooks_retire(struct model *model, uint32_t generation) {
+    for (uint32_t row = 0; row < table_end(model->codebooks); row++)
+        if (table_live(model->codebooks, row) &&
+            table_key_u64(model->codebooks, row) >> 40 == generation)
+            table_remove(model->codebooks, row);
+}
+
 enum status codebooks_train(struct model *model, struct error *err) {
     uint32_t dims = model->config.tokenizer.content_dims, count = 0;
     arena_reset(&model->scratch);

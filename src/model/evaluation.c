@@ -256,7 +256,7 @@ void model_evaluate(struct model *model, struct evaluation *out) {
     evaluate_sids(model, out);
     out->quantisation_error = evaluate_quantisation(model);
     shadow_evaluate(model, out);
-    out->generation = state->generation;
+    generations_evaluate(model, out);
     out->codebook_version = state->codebook_version;
     out->codebook_resets = state->resets;
     for (int k = 0; k < EXPOSURE_BUCKETS; k++)

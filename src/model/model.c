@@ -10,6 +10,7 @@ static enum status add_tables(struct model *m, struct arena *arena, struct error
         c->tokenizer.z_dims + 2 * c->tokenizer.content_dims + c->tokenizer.books[2] + 8;
     for (int l = 0; l < SID_CODES; l++)
         codebook_rows += c->tokenizer.books[l];
+    codebook_rows *= c->generations.on ? 2 : 1;
 
     TRY(tables_add(m->set,
                    &(struct table_spec){"items", KEY_STRING, TO_CHANGELOG, NULL, c->id_bytes_max,
@@ -40,6 +41,7 @@ static enum status add_tables(struct model *m, struct arena *arena, struct error
                    &m->state, err));
     TRY(semantic_ids_create(m, err));
     TRY(shadow_create(m, arena, err));
+    TRY(generations_create(m, arena, err));
     return evaluation_create(m, err);
 }
 
@@ -142,7 +144,8 @@ enum status model_learn(struct model *model, const struct sample *samples, uint3
 
 enum status model_align(struct model *model, uint64_t epoch, struct error *err) {
     TRY(codebook_updates_end_epoch(model, epoch, err));
-    return shadow_end_epoch(model, err);
+    TRY(shadow_end_epoch(model, err));
+    return generations_end_epoch(model, epoch, err);
 }
 
 uint32_t model_codebook_version(const struct model *model) {

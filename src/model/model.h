@@ -40,8 +40,21 @@ struct encoder_config {
     uint32_t judge_pairs;        /* judged so far before the shadow can be found better */
 };
 
+/* How one encoder and its books follow another (model/generations.c). */
+struct generation_config {
+    uint32_t on;
+    uint32_t check_epochs;    /* click epochs between looks at whether a release is due */
+    uint32_t schedule_epochs; /* click epochs after which one is due; 0: never */
+    float
+        drift; /* quantisation error, over that of the books when new, at which one is due; 0: never */
+    uint32_t slice;         /* items moved, or rows retired, per click epoch */
+    uint32_t window_epochs; /* the old generation stays for so many after the last item moved */
+    uint32_t hold;          /* stay at, or go back to, this generation; 0: no */
+};
+
 struct model_config {
     struct tokenizer_config tokenizer;
+    struct generation_config generations;
     struct encoder_config encoder;
     struct update_config updates;
     struct ranker_config ranker;
@@ -154,7 +167,8 @@ struct evaluation {
     uint64_t codebook_version, codebook_resets;
     /* Hit@30 of raw content, live z, live decoded z, shadow z, shadow decoded z; NaN: not judged */
     double hits[5];
-    uint64_t encoder_steps, encoder_judgements, generation;
+    uint64_t encoder_steps, encoder_judgements;
+    uint64_t generation, previous_generation, releases;
     double utilisation[SID_CODES];
     uint64_t items, onboarded;
 };

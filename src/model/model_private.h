@@ -85,6 +85,8 @@ struct model {
     struct table *holders; /* how many items hold a SID, by its hash; NULL: nobody asks */
     struct codebook_updates updates;
     struct shadow encoder;
+    struct table *generations; /* NULL: there is one for ever */
+    struct tokenizer *next;    /* where a release is prepared */
     struct tokenizer *tokenizer;
     struct ranker *ranker;
     struct ranker_parts parts;
@@ -140,6 +142,13 @@ enum status shadow_note_click(struct model *model, uint32_t user_row, uint32_t i
 bool shadow_is_better(const struct model *model);
 void shadow_evaluate(const struct model *model, struct evaluation *out);
 
+void codebooks_retire(struct model *model, uint32_t generation); /* takes its rows out */
+
+/* generations.c */
+enum status generations_create(struct model *model, struct arena *arena, struct error *err);
+enum status generations_end_epoch(struct model *model, uint64_t epoch, struct error *err);
+void generations_evaluate(const struct model *model, struct evaluation *out);
+
 /* semantic_ids.c */
 enum status semantic_ids_create(struct model *model, struct error *err);
 /* z and SID of an item whose content is stored, from the content alone; codebooks are there. */
@@ -154,13 +163,17 @@ enum status semantic_id_set(struct model *model, uint32_t item_row, const uint16
 /* Holds the SID against the current codebook_version, once per version; it may move. */
 enum status semantic_id_revisit(struct model *model, uint32_t item_row, uint64_t epoch,
                                 struct error *err);
+/* Rows of at most `max` items with a SID of the generation: one of every few in order of position, drawn at random. */
+uint32_t semantic_ids_sample(const struct model *model, uint32_t generation, uint64_t occasion,
+                             uint32_t max, uint32_t *items);
 /* Before an item's SID is taken out. */
 void semantic_id_release(struct model *model, uint32_t item_row);
 
 /* codebook_updates.c */
 enum status codebook_updates_create(struct model *model, struct arena *arena, struct error *err);
-enum status codebook_updates_start(struct model *model,
-                                   struct error *err);              /* with the first books */
+/* With new books: as if items with these codes [n] had just been seen. */
+enum status codebook_updates_start(struct model *model, const uint16_t (*codes)[SID_CODES],
+                                   uint32_t n, struct error *err);  /* with the first books */
 void codebook_updates_note(struct model *model, uint32_t item_row); /* an item was shown */
 void codebook_updates_forget(struct model *model); /* what was noted, after a roll-back */
 enum status codebook_updates_end_epoch(struct model *model, uint64_t epoch, struct error *err);

@@ -79,6 +79,8 @@ struct ranker_config {
     float opq_share;       /* of I_OPQ in I_f [0.5] */
     float kl_weight;       /* of the transfer loss; 0: none [0.01] */
     float contrast_weight; /* 0: none [0.05] */
+    uint32_t
+        banks; /* 2: code rows of two generations side by side, by the generation's parity; else 1 */
     uint64_t seed;
 };
 
@@ -159,6 +161,13 @@ enum status ranker_move(struct ranker *ranker, uint32_t item_row, const struct s
  * no other (those of E3 and A3, which prefixes share by hash, stay). */
 void ranker_forget_code(struct ranker *ranker, uint32_t generation, uint32_t level, uint32_t code);
 
+/* A generation begins, none of whose rows is there: those that these items [n] will name with these codes, each the mean of
+ * the rows that its items name now. counts [n] is scratch. */
+enum status ranker_inherit(struct ranker *ranker, const uint32_t *items,
+                           const uint16_t (*codes)[SID_CODES], uint32_t n, uint32_t generation,
+                           uint32_t *counts, struct error *err);
+/* Takes out code rows of a generation that no item belongs to, at most `max`; returns how many. */
+uint32_t ranker_retire(struct ranker *ranker, uint32_t generation, uint32_t max);
 /* Whether every row that the item's SID names is there. */
 bool ranker_covers(const struct ranker *ranker, uint32_t item_row);
 

@@ -56,7 +56,7 @@ static uint64_t wanted_rows(const struct ranker_config *c, uint32_t level) {
 }
 
 uint32_t level_rows(const struct ranker_config *c, uint32_t level) {
-    return (uint32_t)wanted_rows(c, level);
+    return (uint32_t)wanted_rows(c, level) * c->banks;
 }
 
 static enum status check_size(const char *name, uint32_t value, struct error *err) {
@@ -74,6 +74,7 @@ static enum status check_rate(const char *name, float value, struct error *err) 
 }
 
 enum status ranker_check_config(const struct ranker_config *c, struct error *err) {
+    ASSERT(c->banks == 1 || c->banks == 2);
     TRY(check_size("width", c->width, err));
     TRY(check_size("history", c->history, err));
     TRY(check_size("batch", c->batch, err));
@@ -101,5 +102,7 @@ uint32_t code_row(const struct ranker_config *c, const struct sid_row *sid, uint
         row = sid->codes[0] * (uint64_t)c->books[1] + sid->codes[1];
     if (level == 2)
         row = (row * c->books[2] + sid->codes[2]) % c->prefix_rows;
+    if (c->banks > 1 && sid->generation % 2 == 0)
+        row += wanted_rows(c, level);
     return (uint32_t)row;
 }

@@ -1,4 +1,5 @@
 /* SIDs change while the ranker learns: the rows that they name follow. */
+#include "math/vector.h"
 #include "model/ranker_private.h"
 #include <string.h>
 
@@ -18,8 +19,9 @@ enum status ranker_move(struct ranker *r, uint32_t item_row, const struct sid_ro
                         struct error *err) {
     bool missing[SID_CODES][CODE_USES] = {{false}};
     uint32_t row[SID_CODES];
+    const struct sid_row *now = table_value(r->items.sid, item_row);
     for (uint32_t l = 0; l < SID_CODES && ranker_has_codes(r); l++) {
-        row[l] = code_row(&r->config, table_value(r->items.sid, item_row), l);
+        row[l] = code_row(&r->config, now, l);
         for (int use = 0; use < CODE_USES; use++) {
             const struct table *rows = r->levels[l].of[use].rows;
             missing[l][use] = rows != NULL && !table_live(rows, row[l]);
@@ -30,6 +32,50 @@ enum status ranker_move(struct ranker *r, uint32_t item_row, const struct sid_ro
         for (int use = 0; use < CODE_USES; use++)
             if (missing[l][use])
                 copy_row(&r->levels[l].of[use], code_row(&r->config, before, l), row[l]);
+    return OK;
+}
+
+/* One table's rows of the new generation: each the mean of the rows that its items come from. */
+static enum status inherit_rows(struct ranker *r, uint32_t level, const struct code_rows *c,
+                                const uint32_t *items, const uint16_t (*codes)[SID_CODES],
+                                uint32_t n, uint32_t generation, uint32_t *counts,
+                                struct error *err) {
+    uint32_t *slot = r->levels[level].slot,
+             distinct = 0;               /* NO_ROW between batches, and after this */
+    for (int pass = 0; pass < 3; pass++) /* sums, means, and the slots as they were */
+        for (uint32_t i = 0; i < n; i++) {
+            struct sid_row sid = {.generation = generation};
+            memcpy(sid.codes, codes[i], sizeof sid.codes);
+            uint32_t to = code_row(&r->config, &sid, level),
+                     from = code_row(&r->config, table_value(r->items.sid, items[i]), level);
+            if (pass == 0) {
+                TRY(ranker_admit_row(r, c, to, err));
+                if (slot[to] == NO_ROW)
+                    counts[slot[to] = distinct++] = 0;
+                counts[slot[to]]++;
+                vector_add(r->config.width, table_value(c->rows, from), table_edit(c->rows, to));
+                *accumulator_at(c, to) += *accumulator_at(c, from);
+            } else if (pass == 1 && counts[slot[to]] > 0) {
+                float share = 1.0f / (float)counts[slot[to]], *row = table_edit(c->rows, to);
+                for (uint32_t j = 0; j < r->config.width; j++)
+                    row[j] *= share;
+                *accumulator_at(c, to) *= share;
+                counts[slot[to]] = 0;
+            } else if (pass == 2) {
+                slot[to] = NO_ROW;
+            }
+        }
+    return OK;
+}
+
+enum status ranker_inherit(struct ranker *r, const uint32_t *items,
+                           const uint16_t (*codes)[SID_CODES], uint32_t n, uint32_t generation,
+                           uint32_t *counts, struct error *err) {
+    for (uint32_t l = 0; l < SID_CODES; l++)
+        for (int use = 0; use < CODE_USES; use++)
+            if (r->levels[l].of[use].rows != NULL)
+                TRY(inherit_rows(r, l, &r->levels[l].of[use], items, codes, n, generation, counts,
+                                 err));
     return OK;
 }
 
@@ -66,4 +112,21 @@ void ranker_forget_code(struct ranker *r, uint32_t generation, uint32_t level, u
         sid.codes[1 - level] = (uint16_t)other;
         forget_row(r, 1, code_row(&r->config, &sid, 1));
     }
+}
+
+uint32_t ranker_retire(struct ranker *r, uint32_t generation, uint32_t max) {
+    uint32_t retired = 0;
+    for (uint32_t l = 0; l < SID_CODES && r->config.banks > 1; l++) {
+        uint32_t bank = r->levels[l].rows_max / 2, first = generation % 2 == 0 ? bank : 0;
+        for (uint32_t row = first; row < first + bank && retired < max; row++) {
+            bool live = false;
+            for (int use = 0; use < CODE_USES; use++)
+                live |=
+                    r->levels[l].of[use].rows != NULL && table_live(r->levels[l].of[use].rows, row);
+            if (live)
+                forget_row(r, l, row);
+            retired += live;
+        }
+    }
+    return retired;
 }

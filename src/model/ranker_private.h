@@ -143,6 +143,11 @@ uint32_t level_rows(const struct ranker_config *config, uint32_t level);
 /* The row of an item's code in the tables of a level (0 .. 4). */
 uint32_t code_row(const struct ranker_config *config, const struct sid_row *sid, uint32_t level);
 
+/* ranker_tables.c */
+/* A row at zero with an accumulator of zero, unless it is there. */
+enum status ranker_admit_row(struct ranker *ranker, const struct code_rows *rows, uint32_t row,
+                             struct error *err);
+
 /* ranker_scratch.c: everything that is no row. The tables are there. */
 enum status ranker_reserve(struct ranker *ranker, struct arena *arena, struct error *err);
 

@@ -184,10 +184,22 @@ static enum status admit_code(struct ranker *r, enum code_use use, const struct 
     const char *name = table_spec(c->rows)->name;
     TRY(table_insert_u64(c->rows, row, &row, err));
     struct rng rng = rng_stream(r->config.seed, RNG_INIT_ROW, hash64(name, strlen(name), 0), row);
+    TRY(admit_accumulator(r, c, row / ACCUMULATORS_PER_ROW, err));
     float *value = table_edit(c->rows, row);
     for (uint32_t j = 0; use == CODES_EMBEDDING && j < r->config.width; j++)
         value[j] = r->config.init_rows * rng_normal(&rng);
-    return admit_accumulator(r, c, row / ACCUMULATORS_PER_ROW, err);
+    return OK;
+}
+
+enum status ranker_admit_row(struct ranker *r, const struct code_rows *c, uint32_t row,
+                             struct error *err) {
+    if (table_live(c->rows, row))
+        return OK;
+    TRY(table_insert_u64(c->rows, row, &row, err));
+    TRY(admit_accumulator(r, c, row / ACCUMULATORS_PER_ROW, err));
+    float *chunk = table_edit(c->accumulators, row / ACCUMULATORS_PER_ROW);
+    chunk[row % ACCUMULATORS_PER_ROW] = 0;
+    return OK;
 }
 
 enum status ranker_admit(struct ranker *r, uint32_t item_row, struct error *err) {

@@ -122,7 +122,8 @@ enum status semantic_id_encode(struct model *m, uint32_t item_row, uint64_t epoc
         TRY(table_insert_child(m->z, item_row, err));
     float *z = table_edit(m->z, item_row);
     tokenizer_project(m->tokenizer, table_value(m->content, item_row), z);
-    semantic_id_choose(m, item_row, z, false, codes, &error);
+    /* a generation's codes are named after those before them: near ties stay */
+    semantic_id_choose(m, item_row, z, reason == SID_GENERATION, codes, &error);
     if (m->config.updates.on) {
         struct item_row *item = table_edit(m->items, item_row);
         item->visited_version = model_codebook_version(m);
@@ -144,4 +145,21 @@ enum status semantic_id_revisit(struct model *m, uint32_t item_row, uint64_t epo
     if (memcmp(codes, sid->codes, sizeof codes) == 0)
         return OK;
     return semantic_id_set(m, item_row, codes, error, SID_DRIFT, epoch, err);
+}
+
+uint32_t semantic_ids_sample(const struct model *m, uint32_t generation, uint64_t occasion,
+                             uint32_t max, uint32_t *items) {
+    uint32_t n = 0, seen = 0, pick = 0, span = (table_rows(m->sid) + max - 1) / max;
+    for (uint32_t row = 0; row < table_end(m->sid) && n < max; row++) {
+        if (!table_live(m->sid, row) ||
+            ((const struct sid_row *)table_value(m->sid, row))->generation != generation)
+            continue;
+        if (seen % span == 0) {
+            struct rng rng = rng_stream(m->config.seed, RNG_SAMPLE, occasion, seen / span);
+            pick = rng_below(&rng, span);
+        }
+        if (seen++ % span == pick)
+            items[n++] = row;
+    }
+    return n;
 }

@@ -55,23 +55,23 @@ enum status shadow_refresh(struct model *m, struct error *err) {
     return codebooks_load_rows(m, shadow_rows(m), err);
 }
 
-/* Books for the shadow's z as it is now, on every k-th item. */
+/* Books for the shadow's z as it is now, on a sample of the items. */
 static enum status refit(struct model *m, struct error *err) {
-    uint32_t items = table_rows(m->sid), step = items / m->config.train_listings + 1, n = 0;
+    uint32_t max = m->config.train_listings, n = 0;
     size_t dz = m->config.tokenizer.z_dims, mark = arena_mark(&m->scratch);
-    float *z = arena_alloc(&m->scratch, (items / step + 1) * dz * sizeof *z);
+    uint32_t *item = arena_alloc(&m->scratch, max * sizeof *item);
+    float *z = arena_alloc(&m->scratch, max * dz * sizeof *z);
     if (z == NULL)
         return FAIL(err, FATAL, EX_CONFIG,
                     "books on %u items do not fit the training memory: lower "
                     "tokenizer.train_listings",
-                    items / step);
-    uint32_t seen = 0;
-    for (uint32_t row = 0; row < table_end(m->sid); row++)
-        if (table_live(m->sid, row) && seen++ % step == 0)
-            tokenizer_project(m->encoder.shadow, table_value(m->content, row), z + n++ * dz);
+                    max);
+    n = semantic_ids_sample(m, model_generation(m), shadow_state(m)->steps, max, item);
+    for (uint32_t i = 0; i < n; i++)
+        tokenizer_project(m->encoder.shadow, table_value(m->content, item[i]), z + i * dz);
     if (n >= 2)
-        TRY(tokenizer_train_books(m->encoder.shadow, z, n, shadow_state(m)->steps, &m->scratch,
-                                  err));
+        TRY(tokenizer_train_books(m->encoder.shadow, z, n, FIT_FROM_BOOKS, shadow_state(m)->steps,
+                                  &m->scratch, err));
     arena_rewind(&m->scratch, mark);
     return OK;
 }

@@ -61,7 +61,7 @@ static void choose(struct judgement *j, const struct model *m) {
         j->trigger[j->n] = candidate(j, trigger);
         j->target[j->n++] = candidate(j, target);
     }
-    uint32_t step = table_rows(m->sid) / CANDIDATES_MAX + 1;
+    uint32_t step = (table_rows(m->sid) + CANDIDATES_MAX - 1) / CANDIDATES_MAX;
     for (uint32_t row = 0; row < table_end(m->sid); row += step)
         if (table_live(m->sid, row))
             candidate(j, row);

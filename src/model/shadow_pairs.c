@@ -20,7 +20,7 @@ enum status shadow_note_click(struct model *m, uint32_t user_row, uint32_t item_
                               struct error *err) {
     const struct user_row *user = user_at(m, user_row);
     uint32_t back = user->history_length < PAIRS_BACK ? user->history_length : PAIRS_BACK, row;
-    if (!m->config.encoder.on || back == 0)
+    if (!m->config.encoder.on || !table_live(m->encoder.state, 0) || back == 0)
         return OK;
     uint64_t index = shadow_state(m)->pairs;
     struct rng rng = rng_stream(m->config.seed, RNG_PAIR, user_row, user->clicks);

@@ -59,9 +59,12 @@ void tokenizer_refresh(struct tokenizer *tokenizer);
 enum status tokenizer_train(struct tokenizer *tokenizer, const float *x, uint32_t n,
                             uint64_t version, struct arena *scratch, struct error *err);
 
-/* The books and the rotation alone, on z [n, Dz]. */
+/* The books and the rotation alone, on z [n, Dz]; from nothing, or from those that stand, of which the new ones are then a
+ * continuation: most codes keep their meaning. */
+enum fit_from { FIT_FROM_NOTHING, FIT_FROM_BOOKS };
 enum status tokenizer_train_books(struct tokenizer *tokenizer, const float *z, uint32_t n,
-                                  uint64_t version, struct arena *scratch, struct error *err);
+                                  enum fit_from from, uint64_t version, struct arena *scratch,
+                                  struct error *err);
 
 /* Takes over all arrays of another tokenizer of the same sizes. */
 void tokenizer_copy(struct tokenizer *to, const struct tokenizer *from);

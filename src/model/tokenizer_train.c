@@ -77,16 +77,24 @@ static enum status fit_encoder(struct tokenizer *t, const float *x, uint32_t n,
     return OK;
 }
 
+static void start_from(struct kmeans *kmeans, enum fit_from from, struct rng *rng) {
+    if (from == FIT_FROM_NOTHING)
+        kmeans_start(kmeans, rng);
+    else
+        kmeans_assign(kmeans);
+}
+
 /* Fits one RQ level on the residuals r [n, Dz] of the levels before and subtracts its centroids
  * from them. */
 static enum status fit_level(struct tokenizer *t, uint32_t level, float *r, uint32_t n,
-                             uint64_t version, struct arena *scratch, struct error *err) {
+                             enum fit_from from, uint64_t version, struct arena *scratch,
+                             struct error *err) {
     size_t dz = t->config.z_dims, mark = arena_mark(scratch);
     struct rng rng = rng_stream(t->config.seed, RNG_TOKENIZER, version, level);
     struct kmeans kmeans;
     TRY(kmeans_create(&kmeans, r, n, (uint32_t)dz, t->books.rq[level], t->config.books[level],
                       scratch, err));
-    kmeans_start(&kmeans, &rng);
+    start_from(&kmeans, from, &rng);
     kmeans_refine(&kmeans, LLOYD_ITERATIONS);
     if (level == RQ_LEVELS - 1)
         TRY(kmeans_balance(&kmeans, BALANCE_ROUNDS, scratch, err));
@@ -159,25 +167,36 @@ static enum status opq_procrustes(struct opq *opq, struct arena *scratch, struct
     return nearest_orthogonal(dz, opq->rotation, scratch, err);
 }
 
-/* OPQ, non-parametric (Ge, He, Ke and Sun 2013), from the principal directions dealt to the two
- * halves as 0 3 4 7 ... and 1 2 5 6 ..., so that the variances of both are about equal. */
-static enum status fit_opq(struct tokenizer *t, const float *r, uint32_t n, uint64_t version,
-                           struct arena *scratch, struct error *err) {
-    size_t dz = t->config.z_dims, mark = arena_mark(scratch), next[OPQ_CODES] = {0, dz / 2};
-    struct opq opq;
-    TRY(opq_create(&opq, t, r, n, scratch, err));
+/* The principal directions dealt to the two halves as 0 3 4 7 ... and 1 2 5 6 ..., so that the
+ * variances of both are about equal. */
+static enum status opq_first_rotation(struct opq *opq, struct arena *scratch, struct error *err) {
+    size_t dz = opq->dz, next[OPQ_CODES] = {0, dz / 2};
     double *directions = arena_alloc(scratch, dz * dz * sizeof *directions);
     TRY(room(directions, scratch, err));
-    TRY(principal_directions(r, NULL, n, (uint32_t)dz, directions, scratch, err));
+    TRY(principal_directions(opq->r, NULL, opq->n, opq->dz, directions, scratch, err));
     for (size_t k = 0; k < dz; k++) {
         size_t column = next[k % 4 == 1 || k % 4 == 2]++;
         for (size_t i = 0; i < dz; i++)
-            opq.rotation[i * dz + column] = directions[(dz - 1 - k) * dz + i];
+            opq->rotation[i * dz + column] = directions[(dz - 1 - k) * dz + i];
     }
+    return OK;
+}
+
+/* OPQ, non-parametric (Ge, He, Ke and Sun 2013). */
+static enum status fit_opq(struct tokenizer *t, const float *r, uint32_t n, enum fit_from from,
+                           uint64_t version, struct arena *scratch, struct error *err) {
+    size_t dz = t->config.z_dims, mark = arena_mark(scratch);
+    struct opq opq;
+    TRY(opq_create(&opq, t, r, n, scratch, err));
+    if (from == FIT_FROM_NOTHING)
+        TRY(opq_first_rotation(&opq, scratch, err));
+    else
+        for (size_t i = 0; i < dz * dz; i++)
+            opq.rotation[i] = (double)t->books.rotation[i];
     opq_rotate(&opq, t->books.rotation);
     for (uint32_t m = 0; m < OPQ_CODES; m++) {
         struct rng rng = rng_stream(t->config.seed, RNG_TOKENIZER, version, RQ_LEVELS + m);
-        kmeans_start(&opq.kmeans[m], &rng);
+        start_from(&opq.kmeans[m], from, &rng);
         kmeans_refine(&opq.kmeans[m], LLOYD_ITERATIONS);
     }
     for (uint32_t step = 0; step < OPQ_ALTERNATIONS; step++) {
@@ -202,21 +221,22 @@ enum status tokenizer_train(struct tokenizer *tokenizer, const float *x, uint32_
     TRY(fit_encoder(tokenizer, x, n, scratch, err));
     for (uint32_t i = 0; i < n; i++)
         tokenizer_project(tokenizer, x + i * dc, z + i * dz);
-    TRY(tokenizer_train_books(tokenizer, z, n, version, scratch, err));
+    TRY(tokenizer_train_books(tokenizer, z, n, FIT_FROM_NOTHING, version, scratch, err));
     arena_rewind(scratch, mark);
     return OK;
 }
 
 enum status tokenizer_train_books(struct tokenizer *tokenizer, const float *z, uint32_t n,
-                                  uint64_t version, struct arena *scratch, struct error *err) {
+                                  enum fit_from from, uint64_t version, struct arena *scratch,
+                                  struct error *err) {
     size_t dz = tokenizer->config.z_dims, mark = arena_mark(scratch);
     ASSERT(n >= 2);
     float *r = arena_alloc(scratch, n * dz * sizeof *r);
     TRY(room(r, scratch, err));
     memcpy(r, z, n * dz * sizeof *r);
     for (uint32_t level = 0; level < RQ_LEVELS; level++)
-        TRY(fit_level(tokenizer, level, r, n, version, scratch, err));
-    TRY(fit_opq(tokenizer, r, n, version, scratch, err));
+        TRY(fit_level(tokenizer, level, r, n, from, version, scratch, err));
+    TRY(fit_opq(tokenizer, r, n, from, version, scratch, err));
     tokenizer_refresh(tokenizer);
     arena_rewind(scratch, mark);
     return OK;

@@ -53,6 +53,7 @@ static inline struct model_config small_model(void) {
                    .accumulator_dense = 1e-5f,
                    .init_rows = 0.05f,
                    .sharpness = 4.0f,
+                   .banks = 1,
                    .gate = GATE_LEARNED,
                    .gate_hidden = 4,
                    .opq = 1,

@@ -42,6 +42,7 @@ static inline struct ranker_config world_config(enum variant variant) {
                                   .accumulator_dense = 1e-5f,
                                   .init_rows = 0.05f,
                                   .sharpness = 4.0f,
+                                  .banks = 1,
                                   .gate = GATE_LEARNED,
                                   .gate_hidden = 16,
                                   .opq = 1,

@@ -52,7 +52,7 @@ static double refit_error(struct model_world *world) {
     for (uint32_t row = 0; row < table_end(m->z); row++)
         if (table_live(m->z, row))
             memcpy(z + n++ * dz, table_value(m->z, row), dz * sizeof *z);
-    MUST(tokenizer_train_books(again, z, n, 1, &arena, &world->err));
+    MUST(tokenizer_train_books(again, z, n, FIT_FROM_NOTHING, 1, &arena, &world->err));
     uint16_t *codes = arena_must(&arena, ITEMS_MAX * SID_CODES * sizeof *codes);
     float *errors = arena_must(&arena, ITEMS_MAX * sizeof *errors);
     double sum = 0;

@@ -20,7 +20,9 @@ SMALL = ['tokenizer.train_listings=64', 'tokenizer.z_dims=8', 'tokenizer.books=[
 # Every part that moves SIDs while the stream goes on.
 SMALL += ['tokenizer.codebooks=continual', 'tokenizer.version_epochs=2', 'tokenizer.memory=[4000,2000,1000,1000,1000]',
           'tokenizer.reset_share=0.3', 'tokenizer.reset_versions=1', 'tokenizer.balance=3', 'tokenizer.sweep=32',
-          'tokenizer.collision_tries=3']
+          'tokenizer.collision_tries=3', 'model.encoder=behaviour', 'encoder.batch=16', 'encoder.judge_epochs=4',
+          'encoder.judge_pairs=20', 'generation.release=on', 'generation.check_epochs=1', 'generation.schedule_epochs=3',
+          'generation.slice=24', 'generation.window_epochs=1']
 
 
 # ---- running ----

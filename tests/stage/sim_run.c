@@ -49,6 +49,7 @@ void sim_setup_small(struct sim_setup *out) {
                                                    .accumulator_dense = 1e-5f,
                                                    .init_rows = 0.05f,
                                                    .sharpness = 4.0f,
+                                                   .banks = 1,
                                                    .gate = GATE_LEARNED,
                                                    .gate_hidden = 4,
                                                    .opq = 1,

@@ -64,6 +64,23 @@ static void vary(struct rng *rng) {
                                                  .balance = rng_below(rng, 2) ? 3.0f : 0.0f,
                                                  .sweep = 1 + rng_below(rng, 20),
                                                  .collision_tries = rng_below(rng, 4)};
+    small.model.encoder = (struct encoder_config){.on = rng_below(rng, 2),
+                                                  .pairs = 64,
+                                                  .popular_clicks = 100,
+                                                  .batch = 8,
+                                                  .steps = 1 + rng_below(rng, 2),
+                                                  .rate = 0.05f,
+                                                  .temperature = 0.2f,
+                                                  .reconstruction_weight = 0.01f,
+                                                  .decoded_weight = 0.5f,
+                                                  .judge_epochs = 1 + rng_below(rng, 3),
+                                                  .judge_pairs = 1};
+    small.model.generations = (struct generation_config){.on = rng_below(rng, 2),
+                                                         .check_epochs = 1,
+                                                         .schedule_epochs = 1 + rng_below(rng, 3),
+                                                         .slice = 5 + rng_below(rng, 30),
+                                                         .window_epochs = rng_below(rng, 3)};
+    small.model.ranker.banks = small.model.generations.on ? 2 : 1;
 }
 
 static void run_seed(uint64_t seed, struct figures *figures) {
