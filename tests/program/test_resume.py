@@ -182,10 +182,10 @@ class Resume(Case):
         """A row that was changed while the replay stood still is no base to go on from."""
         folder = self.halfway('out')
         path = os.path.join(folder, 'ranker-deltas-0.avro')
-        value = next(r.value for r in read_file(path) if row_of('ranker-deltas', r)[:2] == ('z', b'item-00009'))  # published once
+        values = [r.value for r in read_file(path) if row_of('ranker-deltas', r)[:2] == ('z', b'item-00009')]
 
         def flip(data):
-            at = data.index(value) + len(value) - 5
+            at = data.rindex(values[-1]) + len(values[-1]) - 5  # the one that counts
             return data[:at] + bytes([data[at] ^ 16]) + data[at + 1:]
         change_bytes(path, flip)
         result = self.resume(folder, code=BAD_DATA)
