@@ -43,8 +43,17 @@ const struct property properties[] = {
            "configuration and seed give the same bytes."),
 
     NUMBER("content.dims", PROPERTY_U32, content_dims, 0, 16384, "0", "",
-           "Length of a listing's vectors, one after the other. 0: as the first listing of the "
+           "Length of a listing's vectors, one after the other, and content.ngrams. 0: as the first listing of the "
            "recording has it."),
+    WORDS(
+        "content.modalities", modalities, 0, 159, "\"\"",
+        "Names and lengths of the vectors that a listing may have, such as text:384 image:512; any "
+        "of them may be missing and then counts as the mean. Empty: all listings have the same "
+        "vectors in the same order, whatever their names."),
+    NUMBER(
+        "content.ngrams", PROPERTY_U32, stage.layout.ngram_dims, 0, 4096, "0", "",
+        "A listing's text as hashed runs of three letters, so many numbers beside its vectors: a "
+        "listing with text alone is then encoded by these. 0: none."),
     STEPS("content.title_bytes", PROPERTY_U32, title_bytes, 4, 4096, 4, "96", "bytes",
           "So much of a listing's text is kept, for reports and look-ups. The model does not read "
           "it."),

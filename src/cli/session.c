@@ -6,6 +6,7 @@
 #include "cli/properties.h"
 #include "cli/shipped.h"
 #include "math/blas_core.h"
+#include "stage/modalities.h"
 #include <string.h>
 #include <unistd.h>
 
@@ -96,13 +97,31 @@ static uint32_t commonest(const uint32_t *lengths, uint32_t count) {
     return best;
 }
 
+/* content.dims from the modalities, where they are named. */
+static enum status lay_out(struct settings *settings, struct error *err) {
+    struct content_layout *layout = &settings->stage.layout;
+    uint32_t dims = layout->ngram_dims;
+    TRY(modalities_parse(settings->modalities, layout, err));
+    for (uint32_t m = 0; m < layout->modality_count; m++)
+        dims += layout->modalities[m].dims;
+    if (layout->modality_count > 0)
+        settings->content_dims = dims;
+    if (settings->content_dims > 0 && settings->content_dims <= layout->ngram_dims &&
+        layout->modality_count == 0)
+        return FAIL(err, FATAL, EX_CONFIG,
+                    "content.dims is %u, with %u of content.ngrams in it: no room for vectors",
+                    settings->content_dims, layout->ngram_dims);
+    return OK;
+}
+
 static enum status find_dims(struct session *s, struct error *err) {
+    TRY(lay_out(&s->settings, err));
     uint32_t lengths[LENGTHS_READ], count = 0;
     for (uint32_t i = 0; i < s->info.partition_count && s->settings.content_dims == 0; i++)
         if (s->info.partitions[i].topic == TOPIC_ITEM_CONTENT)
             TRY(read_lengths(s, &s->info.partitions[i], lengths, &count, err));
     if (s->settings.content_dims == 0)
-        s->settings.content_dims = commonest(lengths, count);
+        s->settings.content_dims = commonest(lengths, count) + s->settings.stage.layout.ngram_dims;
     if (s->settings.content_dims < 2)
         return FAIL(err, FATAL, EX_DATAERR,
                     "%s: no listing with a content vector of 2 or more numbers: set content.dims, "
@@ -216,7 +235,8 @@ enum status session_open_live(struct session *s, const struct settings *settings
     s->settings = *settings;
     TRY(arena_reserve(&s->arena, "session", SESSION_BYTES, err));
     TRY(open_codec(s, err));
-    if (settings->content_dims < 2)
+    TRY(lay_out(&s->settings, err));
+    if (s->settings.content_dims < 2)
         return FAIL(err, FATAL, EX_CONFIG,
                     "content.dims must be set: on live topics no recording tells how long the "
                     "listings' vectors are");
@@ -266,6 +286,14 @@ struct model_config session_model_config(const struct session *s) {
         .title_bytes = c->title_bytes,
         .warmup_events = c->warmup_events,
         .seed = c->seed};
+    const struct content_layout *layout = &c->stage.layout;
+    for (uint32_t i = 0; i < layout->modality_count; i++)
+        m.tokenizer.parts[i] = layout->modalities[i].dims;
+    if (layout->modality_count == 0 && layout->ngram_dims > 0)
+        m.tokenizer.parts[0] = c->content_dims - layout->ngram_dims;
+    if (layout->ngram_dims > 0)
+        m.tokenizer.parts[layout->modality_count > 0 ? layout->modality_count : 1] =
+            layout->ngram_dims;
     m.encoder.on = c->encoder == ENCODER_BEHAVIOUR;
     memcpy(m.tokenizer.books, c->books, sizeof c->books);
     memcpy(m.ranker.books, c->books, sizeof c->books);

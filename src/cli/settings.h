@@ -21,6 +21,7 @@ struct text_map {
 struct settings {
     uint64_t seed;
     uint32_t content_dims; /* 0: taken from the recording's first listing */
+    char modalities[160];  /* content.modalities */
     uint32_t title_bytes;
     uint32_t z_dims;
     uint32_t books[SID_CODES];

@@ -61,10 +61,15 @@ static enum status join_vectors(struct codec *codec, const avro_value_t *modalit
                     "vectors of %zu numbers are more than the codec's limit", dims);
     out->vector = joined;
     out->dims = (uint32_t)dims;
+    out->part_count = (uint32_t)count;
     for (size_t m = 0; m < count; m++) {
         avro_value_t modality = child_at(modalities, m);
         avro_value_t vector = child_at(&modality, MODALITY_VECTOR);
         size_t numbers = child_count(&vector);
+        if (m < MODALITIES_MAX) {
+            avro_value_t name = child_at(&modality, MODALITY_NAME);
+            out->parts[m] = (struct listing_part){value_string(&name), (uint32_t)numbers};
+        }
         for (size_t i = 0; i < numbers; i++) {
             avro_value_t number = child_at(&vector, i);
             *joined++ = value_float(&number);

@@ -100,7 +100,7 @@ void tokenizer_copy(struct tokenizer *to, const struct tokenizer *from) {
 
 void tokenizer_centre(const struct tokenizer *tokenizer, const float *x, float *out) {
     for (size_t i = 0; i < tokenizer->config.content_dims; i++)
-        out[i] = x[i] - tokenizer->books.mean[i];
+        out[i] = isnan(x[i]) ? 0.0f : x[i] - tokenizer->books.mean[i];
 }
 
 void tokenizer_project(const struct tokenizer *tokenizer, const float *x, float *z) {

@@ -23,10 +23,14 @@
 #define SID_CODES (RQ_LEVELS + OPQ_CODES)
 #define Z_SCALE 4.0f
 
+#define TOKENIZER_PARTS_MAX 9
+
 struct tokenizer_config {
     uint32_t content_dims;     /* Dc, length of x */
     uint32_t z_dims;           /* Dz <= Dc, even */
     uint32_t books[SID_CODES]; /* codes per level: RQ 1..3, OPQ 1..2; each 2 .. 65536 */
+    uint32_t parts
+        [TOKENIZER_PARTS_MAX]; /* lengths of the modalities that x consists of; all 0: it is one */
     uint64_t seed;
 };
 
@@ -52,7 +56,7 @@ struct codebooks *tokenizer_codebooks(struct tokenizer *tokenizer);
 /* Recomputes what is derived from the codebooks: norms and 8-bit copies for the search, whether there is balance. */
 void tokenizer_refresh(struct tokenizer *tokenizer);
 
-/* Fits mean, encoder (PCA), RQ (k-means++ start, Lloyd iterations, on the residuals level by level; the last level
+/* Fits mean (of what is there), encoder (PCA; modalities first brought to the same variance), RQ (k-means++ start, Lloyd iterations, on the residuals level by level; the last level
  * balanced: no code holds more than about twice its even share) and OPQ (learned rotation) on x [n, Dc], n >= 2. Works for n smaller
  * than the books: codes that no vector wants are jittered copies. Scratch comes from `scratch`.
  * `version` keys the randomness beside config.seed. */
@@ -69,9 +73,9 @@ enum status tokenizer_train_books(struct tokenizer *tokenizer, const float *z, u
 /* Takes over all arrays of another tokenizer of the same sizes. */
 void tokenizer_copy(struct tokenizer *to, const struct tokenizer *from);
 
-/* out [Dc] = x - mean. */
+/* out [Dc] = x - mean; 0 where x is NaN: a modality that the item lacks counts as the mean. */
 void tokenizer_centre(const struct tokenizer *tokenizer, const float *x, float *out);
-/* x [Dc], finite -> z [Dz], |z| = Z_SCALE (a vector at the mean, or so large that its products overflow, gives z = 0).
+/* x [Dc], finite or NaN for what is not there -> z [Dz], |z| = Z_SCALE (a vector at the mean, or so large that its products overflow, gives z = 0).
  * Fixed order of summation. */
 void tokenizer_project(const struct tokenizer *tokenizer, const float *x, float *z);
 

@@ -3,6 +3,7 @@
 #include "math/kmeans.h"
 #include "math/linalg.h"
 
+#include <math.h>
 #include <string.h>
 
 enum {
@@ -22,8 +23,12 @@ static enum status room(const void *memory, const struct arena *scratch, struct 
         scratch->name, scratch->reserved);
 }
 
+static double centred(float x, float mean) {
+    return isnan(x) ? 0 : (double)x - (double)mean;
+}
+
 /* gram [dims, dims] += sum over x [n, dims] of (x - mean)(x - mean)', upper triangle. mean may be
- * NULL: 0. */
+ * NULL: 0. NaN counts as the mean. */
 static enum status add_gram(const float *x, const float *mean, uint32_t n, uint32_t dims,
                             double *gram, struct arena *scratch, struct error *err) {
     size_t mark = arena_mark(scratch);
@@ -34,7 +39,7 @@ static enum status add_gram(const float *x, const float *mean, uint32_t n, uint3
         for (uint32_t i = 0; i < rows; i++)
             for (uint32_t j = 0; j < dims; j++)
                 block[i * (size_t)dims + j] =
-                    (double)x[(start + i) * (size_t)dims + j] - (mean ? (double)mean[j] : 0);
+                    centred(x[(start + i) * (size_t)dims + j], mean ? mean[j] : 0);
         gram_add((int)rows, (int)dims, block, (int)dims, gram, (int)dims);
     }
     arena_rewind(scratch, mark);
@@ -56,23 +61,64 @@ static enum status principal_directions(const float *x, const float *mean, uint3
     return OK;
 }
 
+/* The mean of what is there. */
+static enum status fit_mean(struct tokenizer *t, const float *x, uint32_t n, struct arena *scratch,
+                            struct error *err) {
+    size_t dc = t->config.content_dims, mark = arena_mark(scratch);
+    double *sum = arena_alloc(scratch, dc * sizeof *sum);
+    uint32_t *count = arena_alloc(scratch, dc * sizeof *count);
+    TRY(room(sum, scratch, err));
+    TRY(room(count, scratch, err));
+    memset(sum, 0, dc * sizeof *sum);
+    memset(count, 0, dc * sizeof *count);
+    for (uint32_t i = 0; i < n; i++)
+        for (size_t j = 0; j < dc; j++)
+            if (!isnan(x[i * dc + j])) {
+                sum[j] += (double)x[i * dc + j];
+                count[j]++;
+            }
+    for (size_t j = 0; j < dc; j++)
+        t->books.mean[j] = count[j] > 0 ? (float)(sum[j] / count[j]) : 0.0f;
+    arena_rewind(scratch, mark);
+    return OK;
+}
+
+/* Factors [Dc] that bring each modality to the same total variance, so that the one with the larger numbers does not drown
+ * the others; 1 where there is one only. gram: of the covariance, its diagonal is read. */
+static void scale_parts(const struct tokenizer *t, const double *gram, double *scale) {
+    size_t dc = t->config.content_dims, from = 0;
+    for (size_t j = 0; j < dc; j++)
+        scale[j] = 1;
+    for (uint32_t p = 0; p < TOKENIZER_PARTS_MAX && t->config.parts[p] > 0; p++) {
+        size_t to = from + t->config.parts[p];
+        double variance = 0;
+        for (size_t j = from; j < to; j++)
+            variance += gram[j * dc + j];
+        for (size_t j = from; j < to; j++)
+            scale[j] = variance > 0 ? 1 / sqrt(variance) : 0;
+        from = to;
+    }
+}
+
+/* PCA of x scaled; the scale is then part of W. */
 static enum status fit_encoder(struct tokenizer *t, const float *x, uint32_t n,
                                struct arena *scratch, struct error *err) {
     size_t dc = t->config.content_dims, dz = t->config.z_dims, mark = arena_mark(scratch);
-    double *sum = arena_alloc(scratch, dc * sizeof *sum);
-    double *vectors = arena_alloc(scratch, dc * dc * sizeof *vectors);
-    TRY(room(sum, scratch, err));
-    TRY(room(vectors, scratch, err));
-    memset(sum, 0, dc * sizeof *sum);
-    for (uint32_t i = 0; i < n; i++)
+    double *gram = arena_alloc(scratch, dc * dc * sizeof *gram);
+    double *variances = arena_alloc(scratch, 2 * dc * sizeof *variances), *scale = variances + dc;
+    TRY(room(gram, scratch, err));
+    TRY(room(variances, scratch, err));
+    TRY(fit_mean(t, x, n, scratch, err));
+    memset(gram, 0, dc * dc * sizeof *gram);
+    TRY(add_gram(x, t->books.mean, n, (uint32_t)dc, gram, scratch, err));
+    scale_parts(t, gram, scale);
+    for (size_t i = 0; i < dc; i++)
         for (size_t j = 0; j < dc; j++)
-            sum[j] += (double)x[i * dc + j];
-    for (size_t j = 0; j < dc; j++)
-        t->books.mean[j] = (float)(sum[j] / n);
-    TRY(principal_directions(x, t->books.mean, n, (uint32_t)dc, vectors, scratch, err));
+            gram[i * dc + j] *= scale[i] * scale[j];
+    TRY(eigen_symmetric((int)dc, gram, variances, scratch, err));
     for (size_t j = 0; j < dz; j++)
         for (size_t i = 0; i < dc; i++)
-            t->books.encoder[i * dz + j] = (float)vectors[(dc - 1 - j) * dc + i];
+            t->books.encoder[i * dz + j] = (float)(gram[(dc - 1 - j) * dc + i] * scale[i]);
     arena_rewind(scratch, mark);
     return OK;
 }

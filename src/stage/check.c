@@ -1,7 +1,7 @@
 #include "stage/check.h"
+#include "stage/modalities.h"
 
 #include "base/poison.h"
-#include <math.h>
 
 /* A value as text for a message: at most SHOWN_BYTES_MAX of its bytes, the unprintable ones as
  * \xNN. */
@@ -115,22 +115,6 @@ static enum status check_interaction(const struct stage_config *config,
     return OK;
 }
 
-static enum status check_vector(const struct listing *listing, uint32_t content_dims,
-                                enum dead_reason *reason, struct error *err) {
-    *reason = DEAD_VECTOR;
-    if (listing->dims != content_dims)
-        return FAIL(err, BAD_RECORD, EX_DATAERR,
-                    "the modalities' vectors have %u numbers together, the model takes %u; send "
-                    "the same modalities in the same order with every listing",
-                    listing->dims, content_dims);
-    for (uint32_t i = 0; i < listing->dims; i++)
-        if (!isfinite(listing->vector[i]))
-            return FAIL(err, BAD_RECORD, EX_DATAERR,
-                        "number %u of the vector (counted from 0) is %g; send finite numbers only",
-                        i, (double)listing->vector[i]);
-    return OK;
-}
-
 static enum status check_listing(const struct stage_config *config,
                                  const struct model_config *model, const struct record *record,
                                  const struct listing *listing, enum dead_reason *reason,
@@ -138,7 +122,7 @@ static enum status check_listing(const struct stage_config *config,
     TRY(check_id("item_id", listing->item_id, model->id_bytes_max, reason, err));
     TRY(check_key("item_id", record, listing->item_id, reason, err));
     TRY(check_time(config, record, listing->event_time_ms, reason, err));
-    TRY(check_vector(listing, model->tokenizer.content_dims, reason, err));
+    TRY(modalities_check(&config->layout, model->tokenizer.content_dims, listing, reason, err));
     if (listing->text.len > 0 && !bytes_is_utf8(listing->text)) {
         *reason = DEAD_DECODE;
         return FAIL(err, BAD_RECORD, EX_DATAERR,

@@ -2,6 +2,7 @@
  * until they make whole mini-batches. Nothing is applied here, so a listing that arrives while interactions gather is
  * onboarded first and splits no batch. */
 #include "stage/check.h"
+#include "stage/modalities.h"
 #include "stage/stage_private.h"
 #include <string.h>
 
@@ -96,7 +97,9 @@ static struct bytes copy_bytes(struct arena *arena, struct bytes b) {
 }
 
 /* The raw record and the decoded event, copied where they stay until the epoch has been committed. */
-static void copy_event(struct arena *arena, struct event *event) {
+static void copy_event(const struct stage *stage, struct arena *arena, struct event *event) {
+    const struct content_layout *layout = &stage->config.layout;
+    uint32_t content_dims = stage->model_config.tokenizer.content_dims;
     if (event->kind == EVENT_INTERACTION) {
         struct interaction *i = &event->as.interaction;
         i->user_id = copy_bytes(arena, i->user_id);
@@ -106,7 +109,10 @@ static void copy_event(struct arena *arena, struct event *event) {
         struct listing *l = &event->as.listing;
         l->item_id = copy_bytes(arena, l->item_id);
         l->text = copy_bytes(arena, l->text);
-        l->vector = arena_copy(arena, l->vector, (size_t)l->dims * sizeof(float));
+        float *arranged = arena_alloc(arena, content_dims * sizeof *arranged);
+        if (arranged != NULL)
+            modalities_arrange(layout, content_dims, l, arranged);
+        l->vector = arranged;
     } else {
         event->as.delisted_item_id = copy_bytes(arena, event->as.delisted_item_id);
     }
@@ -132,7 +138,7 @@ static enum status decode_and_check(struct stage *stage, struct pending *pending
     if (status == BAD_RECORD)
         return mark_bad(pending, arena, err->text);
     if (status == OK)
-        copy_event(arena, &pending->event);
+        copy_event(stage, arena, &pending->event);
     return status;
 }
 

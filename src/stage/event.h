@@ -60,13 +60,21 @@ struct interaction {
     /* the context map is decoded and checked, but the model does not use it yet */
 };
 
+#define MODALITIES_MAX 8
+struct listing_part {
+    struct bytes name; /* borrowed from the decoder, until it is copied into the epoch's queue */
+    uint32_t dims;
+};
+
 struct listing {
     struct bytes item_id;
     int64_t event_time_ms;
     const float
         *vector; /* the modalities' vectors one after the other, in the order of the event */
     uint32_t dims;
-    struct bytes text; /* data == NULL: none */
+    uint32_t part_count;                       /* modalities; may be more than parts has room for */
+    struct listing_part parts[MODALITIES_MAX]; /* which of them the vector consists of */
+    struct bytes text;                         /* data == NULL: none */
 };
 
 enum event_kind { EVENT_INTERACTION, EVENT_LISTING, EVENT_DELISTING };

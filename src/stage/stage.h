@@ -9,7 +9,19 @@
 
 enum parking_policy { PARKING_APPLY, PARKING_SET_ASIDE };
 
+/* What the vector that the model takes is made of. */
+struct modality {
+    char name[24];
+    uint32_t dims;
+};
+struct content_layout {
+    struct modality modalities[MODALITIES_MAX];
+    uint32_t modality_count; /* 0: a listing's vectors as they come */
+    uint32_t ngram_dims;     /* of the text's hashed n-grams, after all others; 0: none */
+};
+
 struct stage_config {
+    struct content_layout layout;
     uint32_t
         epoch_batches; /* a click epoch closes at so many whole mini-batches of expected samples */
     uint32_t epoch_events_max; /* ... or so many interactions (events without a sample) */

@@ -152,8 +152,12 @@ static void write_inputs(void) {
         if (event.kind == EVENT_DELISTING)
             event.as.delisted_item_id = name("item", i % 30);
         else
-            event.as.listing = (struct listing){name("item", i % 30), 1000 + 10 * i, vector, 16,
-                                                i % 8 ? name("a lamp", i) : (struct bytes){0}};
+            event.as.listing =
+                (struct listing){.item_id = name("item", i % 30),
+                                 .event_time_ms = 1000 + 10 * i,
+                                 .vector = vector,
+                                 .dims = 16,
+                                 .text = i % 8 ? name("a lamp", i) : (struct bytes){0}};
         put_event(&event, (int32_t)(i % 2));
     }
 }
