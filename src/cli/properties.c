@@ -43,7 +43,8 @@ const struct property properties[] = {
            "configuration and seed give the same bytes."),
 
     NUMBER("content.dims", PROPERTY_U32, content_dims, 0, 16384, "0", "",
-           "Length of a listing's vectors, one after the other, and content.ngrams. 0: as the first listing of the "
+           "Length of a listing's vectors, one after the other, and content.ngrams. 0: as the "
+           "first listing of the "
            "recording has it."),
     WORDS(
         "content.modalities", modalities, 0, 159, "\"\"",
