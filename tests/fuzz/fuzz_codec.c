@@ -127,8 +127,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static size_t heap_at_start;
     struct error err;
     if (codec == NULL) {
-        struct writer_schema writer = {71, "interactions-value", newer};
-        ASSERT(codec_create(&codec, &writer, 1, BYTES_MAX, &err) == OK);
+        /* whoever brings a schema of a subject brings all: also the one that events are encoded with again */
+        uint32_t shipped;
+        struct writer_schema writers[2] = {{71, "interactions-value", newer},
+                                           codec_shipped_schemas(&shipped)[0]};
+        ASSERT(writers[1].id == SCHEMA_INTERACTIONS_VALUE);
+        ASSERT(codec_create(&codec, writers, 2, BYTES_MAX, &err) == OK);
         ASSERT(arena_reserve(&arena, "fuzz", BYTES_MAX, &err) == OK);
         heap_at_start = heap_used();
         atexit(destroy_codec);

@@ -2,7 +2,7 @@
 gate, and content and semantic IDs that stay as they are while the ranker learns."""
 from program import *
 
-SETS = [s for s in SMALL if not s.startswith(('tokenizer.codebooks', 'epoch.batches'))] + ['epoch.batches=8', 'model.batch=32']
+SETS = [s for s in SMALL if not s.startswith(('tokenizer.codebooks', 'generation.release', 'epoch.batches'))] + ['epoch.batches=8', 'model.batch=32']
 ABLATIONS = {'whole': 'model.variant=full', 'without MBA': 'model.mba=off', 'without cross attention': 'model.cross=off', 'gate at one half': 'model.gate=half',
              'without transfer loss': 'model.kl_weight=0', 'without OPQ': 'model.opq=off', 'without contrast': 'model.contrast_weight=0'}
 
