@@ -69,15 +69,17 @@ class Reader:
                                   'enable.partition.eof': True, 'auto.offset.reset': 'earliest', 'enable.auto.commit': False})
         self.consumer.assign([TopicPartition(topic, partition, 0)])
 
-    def read(self, patience_s=10.0):
+    def read(self, patience_s):
         """What has come: up to the end of what is committed, or as far as it gets in that time."""
         messages = []
+        self.at_end = False
         deadline = time.monotonic() + patience_s
         while (left := deadline - time.monotonic()) > 0:
             message = self.consumer.poll(left)
             if message is not None and not message.error():
                 messages.append(message)
             elif message is not None and message.error().name() == '_PARTITION_EOF':
+                self.at_end = True
                 break
         return messages
 
@@ -89,7 +91,10 @@ def committed(topic, partition=0):
     """Every record of a partition that a read_committed reader sees."""
     reader = Reader(topic, partition)
     try:
-        return reader.read()
+        messages = reader.read(PATIENCE_RUN_S)
+        if not reader.at_end:
+            raise AssertionError(f'{topic}: not read to its end within {PATIENCE_RUN_S} s')
+        return messages
     finally:
         reader.close()
 
