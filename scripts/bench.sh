@@ -10,7 +10,7 @@ mkdir -p "$folder"
 
 echo "== replay: the whole command on a synthetic marketplace of 300,000 events"
 build/coldstream generate --to "$folder/market" --events 300000 --json
-for variant in id id+content id+sid; do
+for variant in id id+content id+sid full; do
     build/coldstream replay -c conf/replay.yaml --from "$folder/market" --to "$folder/out" --set model.variant=$variant --json \
         2> "$folder/replay.log" || { cat "$folder/replay.log"; exit 70; }
     rm -rf "$folder/out"

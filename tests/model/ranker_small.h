@@ -68,7 +68,9 @@ static inline void open_small(struct world *w, enum variant variant, struct rng 
 static inline float *copy(const float *from, size_t count) {
     float *to = malloc((count + 1) * sizeof *to);
     ck_assert_ptr_nonnull(to);
-    return memcpy(to, from, count * sizeof *to);
+    if (count > 0)
+        memcpy(to, from, count * sizeof *to);
+    return to;
 }
 
 #endif

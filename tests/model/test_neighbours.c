@@ -153,6 +153,7 @@ END_TEST
 int main(void) {
     Suite *suite = suite_create("neighbours");
     TCase *cases = tcase_create("neighbours");
+    tcase_set_timeout(cases, 60);
     tcase_add_loop_test(cases, the_ten_nearest, 0, 2);
     tcase_add_test(cases, they_follow_the_codes);
     tcase_add_test(cases, books_that_are_too_large);

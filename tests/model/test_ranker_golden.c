@@ -253,6 +253,7 @@ int main(void) {
     npy_golden_or_skip();
     Suite *suite = suite_create("ranker_golden");
     TCase *cases = tcase_create("step");
+    tcase_set_timeout(cases, 60);
     tcase_add_test(cases, one_step);
     suite_add_tcase(suite, cases);
     SRunner *runner = srunner_create(suite);
