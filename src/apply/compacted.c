@@ -1,77 +1,218 @@
 #include "apply/compacted.h"
 
-struct compacted {
-    struct tables *set;
-    uint64_t **
-        epochs; /* [tables] -> [rows_max]: epoch of the row that stands at a position; NULL for children */
+/* Of the row that stands at a position. */
+struct mark {
+    uint64_t epoch;
+    uint64_t key; /* of a child: its key's hash */
 };
 
-enum status compacted_create(struct compacted **out, struct tables *set, struct arena *arena,
-                             struct error *err) {
+/* What is known of one table's rows. `slots` finds a child by its key's hash: its position + 1, open addressing. */
+struct marks {
+    struct mark *at; /* [rows_max] */
+    uint32_t *slots; /* [slot_mask + 1]; NULL for tables that are nobody's child */
+    uint32_t slot_mask;
+};
+
+struct compacted {
+    struct tables *set;
+    struct arena arena;
+    struct marks *marks; /* [tables] */
+};
+
+static bool is_child(const struct table *table) {
+    return table_spec(table)->key_kind == KEY_CHILD;
+}
+
+static uint64_t hash_of(struct bytes key) {
+    return hash64(key.data, key.len, 0);
+}
+
+/* ---- memory ---- */
+
+/* A power of two, at most half full. */
+static uint32_t slots_for(uint32_t rows) {
+    uint32_t slots = 16;
+    while (slots < rows * UINT64_C(2))
+        slots *= 2;
+    return slots;
+}
+
+static size_t bytes_needed(const struct tables *set) {
+    size_t bytes = sizeof(struct compacted) + tables_count(set) * sizeof(struct marks) + 4096;
+    for (uint32_t t = 0; t < tables_count(set); t++) {
+        const struct table *table = tables_at(set, t);
+        uint32_t rows = table_spec(table)->rows_max;
+        bytes += (size_t)rows * sizeof(struct mark) + 128;
+        if (is_child(table))
+            bytes += (size_t)slots_for(rows) * sizeof(uint32_t);
+    }
+    return bytes;
+}
+
+enum status compacted_create(struct compacted **out, struct tables *set, struct error *err) {
+    struct arena arena;
     uint32_t tables = tables_count(set);
-    struct compacted *c = arena_alloc(arena, sizeof *c);
-    if (c != NULL)
-        c->epochs = arena_alloc(arena, tables * sizeof *c->epochs);
-    for (uint32_t t = 0; c != NULL && c->epochs != NULL && t < tables; t++) {
-        const struct table_spec *spec = table_spec(tables_at(set, t));
-        bool child = spec->key_kind == KEY_CHILD;
-        c->epochs[t] = child ? NULL : arena_alloc(arena, (size_t)spec->rows_max * sizeof(uint64_t));
-        if (!child && c->epochs[t] == NULL)
-            c->epochs = NULL;
+    TRY(arena_reserve(&arena, "compacted log", bytes_needed(set), err));
+    struct compacted *c = arena_must(&arena, sizeof *c);
+    c->marks = arena_must(&arena, tables * sizeof *c->marks);
+    for (uint32_t t = 0; t < tables; t++) {
+        const struct table *table = tables_at(set, t);
+        uint32_t rows = table_spec(table)->rows_max, slots = slots_for(rows);
+        c->marks[t].at = arena_must(&arena, rows * sizeof(struct mark));
+        c->marks[t].slot_mask = slots - 1;
+        c->marks[t].slots = is_child(table) ? arena_must(&arena, slots * sizeof(uint32_t)) : NULL;
     }
-    if (c == NULL || c->epochs == NULL)
-        return FAIL(
-            err, FATAL, EX_CONFIG,
-            "the epochs of all rows do not fit in %zu bytes: lower limits.items or limits.users",
-            arena->reserved);
     c->set = set;
+    c->arena = arena;
     *out = c;
+    compacted_begin(c);
     return OK;
 }
 
-static uint64_t *epochs_of(const struct compacted *c, const struct table *table) {
-    for (uint32_t t = 0; t < tables_count(c->set); t++)
-        if (tables_at(c->set, t) == table)
-            return c->epochs[t];
-    return NULL;
+void compacted_destroy(struct compacted *compacted) {
+    struct arena arena = compacted->arena; /* it lies in it */
+    arena_release(&arena);
 }
 
-/* Whether another key's later record has taken the position already. */
-static bool overtaken(const struct folded_row *row, const uint64_t *epochs, uint64_t epoch) {
-    uint8_t scratch[8];
-    bool taken =
-        row->position < table_spec(row->table)->rows_max && table_live(row->table, row->position);
-    return taken && !bytes_equal(table_key(row->table, row->position, scratch), row->key) &&
-           epochs[row->position] > epoch;
+static struct marks *marks_of(const struct compacted *c, const struct table *table) {
+    uint32_t t = 0;
+    while (tables_at(c->set, t) != table)
+        t++;
+    return &c->marks[t];
 }
 
-static enum status fold_parent(struct compacted *c, const struct folded_row *row, uint64_t epoch,
-                               struct error *err) {
-    uint64_t *epochs = epochs_of(c, row->table);
-    if (row->value.data != NULL && overtaken(row, epochs, epoch)) {
-        /* the key has left its old place, if it had one, for this one, which it has lost since */
-        return table_restore(row->table, row->key, 0, 0, (struct bytes){0}, err);
+/* ---- children by key ---- */
+
+/* Where the key is, or where it would be put. */
+static uint32_t slot_of(const struct marks *marks, uint64_t key) {
+    uint32_t slot = (uint32_t)key & marks->slot_mask;
+    while (marks->slots[slot] != 0 && marks->at[marks->slots[slot] - 1].key != key)
+        slot = (slot + 1) & marks->slot_mask;
+    return slot;
+}
+
+static void forget(struct marks *marks, uint64_t key) {
+    uint32_t mask = marks->slot_mask, hole = slot_of(marks, key);
+    marks->slots[hole] = 0;
+    for (uint32_t slot = (hole + 1) & mask; marks->slots[slot] != 0; slot = (slot + 1) & mask) {
+        uint32_t home = (uint32_t)marks->at[marks->slots[slot] - 1].key & mask;
+        if (((slot - home) & mask) < ((slot - hole) & mask))
+            continue;
+        marks->slots[hole] = marks->slots[slot];
+        marks->slots[slot] = 0;
+        hole = slot;
     }
-    TRY(table_restore(row->table, row->key, row->position, row->version, row->value, err));
-    if (row->value.data != NULL)
-        epochs[row->position] = epoch;
+}
+
+static void remember(struct marks *marks, uint64_t key, uint32_t position, uint64_t epoch) {
+    marks->at[position] = (struct mark){.epoch = epoch, .key = key};
+    marks->slots[slot_of(marks, key)] = position + 1;
+}
+
+/* ---- folding ---- */
+
+static void begin_children(struct marks *marks, const struct table *table) {
+    const struct table *parent = table_spec(table)->parent;
+    uint8_t scratch[8];
+    memset(marks->slots, 0, ((size_t)marks->slot_mask + 1) * sizeof *marks->slots);
+    for (uint32_t row = 0; row < table_end(table); row++)
+        if (table_live(table, row))
+            remember(marks, hash_of(table_key(parent, row, scratch)), row, 0);
+}
+
+void compacted_begin(struct compacted *c) {
+    for (uint32_t t = 0; t < tables_count(c->set); t++) {
+        const struct table *table = tables_at(c->set, t);
+        for (uint32_t row = 0; row < table_end(table); row++)
+            c->marks[t].at[row].epoch = 0;
+        if (is_child(table))
+            begin_children(&c->marks[t], table);
+    }
+}
+
+/* Whether another key's later record has taken the position already. The row has left its old place, if it had one, for this
+ * one, which it has lost since. */
+static bool overtaken(const struct marks *marks, const struct folded_row *row, bool same_key,
+                      uint64_t epoch) {
+    return row->position < table_spec(row->table)->rows_max &&
+           table_live(row->table, row->position) && !same_key &&
+           marks->at[row->position].epoch > epoch;
+}
+
+static enum status fold_parent(struct marks *marks, const struct folded_row *row, uint64_t epoch,
+                               struct error *err) {
+    uint32_t old = table_find(row->table, row->key);
+    if (row->value.data == NULL || overtaken(marks, row, old == row->position, epoch)) {
+        if (old != NO_ROW)
+            table_take(row->table, old);
+        return OK;
+    }
+    TRY(table_place(row->table, row->key, row->position, row->version, row->value, err));
+    marks->at[row->position].epoch = epoch;
     return OK;
 }
 
-static enum status fold_child(const struct folded_row *row, struct error *err) {
-    const struct table *parent = table_spec(row->table)->parent;
-    uint32_t position = table_find(parent, row->key);
-    if (position == NO_ROW)
+static enum status fold_child(struct marks *marks, const struct folded_row *row, uint64_t epoch,
+                              struct error *err) {
+    uint64_t key = hash_of(row->key);
+    uint32_t old = marks->slots[slot_of(marks, key)]; /* position + 1 */
+    bool gone = row->value.data == NULL || overtaken(marks, row, old == row->position + 1, epoch);
+    if (old != 0 && (gone || old != row->position + 1)) {
+        forget(marks, key);
+        table_take(row->table, old - 1);
+    }
+    if (gone)
         return OK;
-    return table_restore(row->table, row->key, position, row->version, row->value, err);
+    bool other = old != row->position + 1 && row->position < table_spec(row->table)->rows_max &&
+                 table_live(row->table, row->position);
+    if (other)
+        forget(marks, marks->at[row->position].key);
+    TRY(table_place(row->table, row->key, row->position, row->version, row->value, err));
+    remember(marks, key, row->position, epoch);
+    return OK;
 }
 
-enum status compacted_fold(struct compacted *compacted, enum compacted_pass pass,
-                           const struct folded_row *row, uint64_t epoch, bool *folded,
-                           struct error *err) {
-    bool child = table_spec(row->table)->key_kind == KEY_CHILD;
-    *folded = child == (pass == PASS_CHILDREN);
-    if (!*folded)
-        return OK;
-    return child ? fold_child(row, err) : fold_parent(compacted, row, epoch, err);
+enum status compacted_fold(struct compacted *compacted, const struct folded_row *row,
+                           uint64_t epoch, struct error *err) {
+    struct marks *marks = marks_of(compacted, row->table);
+    return is_child(row->table) ? fold_child(marks, row, epoch, err)
+                                : fold_parent(marks, row, epoch, err);
+}
+
+/* ---- the end ---- */
+
+static bool parent_stands(const struct marks *marks, const struct table *table, uint32_t row) {
+    const struct table *parent = table_spec(table)->parent;
+    uint8_t scratch[8];
+    return table_live(parent, row) &&
+           hash_of(table_key(parent, row, scratch)) == marks->at[row].key;
+}
+
+const char *compacted_differs(struct compacted *compacted, wanted_digest *wanted, void *self) {
+    for (uint32_t t = 0; t < tables_count(compacted->set); t++) {
+        struct table *table = tables_at(compacted->set, t);
+        for (uint32_t row = 0; is_child(table) && row < table_end(table); row++)
+            if (table_live(table, row) && parent_stands(&compacted->marks[t], table, row))
+                table_settle(table, row);
+            else if (table_live(table, row))
+                table_unsettle(table, row);
+    }
+    return fold_differs(compacted->set, wanted, self);
+}
+
+void compacted_end(struct compacted *compacted) {
+    for (uint32_t t = 0; t < tables_count(compacted->set); t++) {
+        struct table *table = tables_at(compacted->set, t);
+        struct marks *marks = &compacted->marks[t];
+        for (uint32_t row = table_end(table); is_child(table) && row-- > 0;) {
+            if (!table_live(table, row))
+                continue;
+            if (parent_stands(marks, table, row)) {
+                table_settle(table, row);
+            } else {
+                forget(marks, marks->at[row].key);
+                table_take(table, row);
+            }
+        }
+    }
 }

@@ -20,14 +20,12 @@ enum status fold_epoch(struct tables *set, const struct folded_row *rows, uint32
     return OK;
 }
 
-const char *fold_differs(const struct tables *set,
-                         bool (*wanted_digest)(void *self, const char *table, struct digest *out),
-                         void *self) {
+const char *fold_differs(const struct tables *set, wanted_digest *wanted, void *self) {
     for (uint32_t t = 0; t < tables_count(set); t++) {
         const struct table *table = tables_at(set, t);
-        struct digest wanted;
+        struct digest digest;
         const char *name = table_spec(table)->name;
-        if (!wanted_digest(self, name, &wanted) || !digest_equal(wanted, table_digest(table)))
+        if (!wanted(self, name, &digest) || !digest_equal(digest, table_digest(table)))
             return name;
     }
     return NULL;

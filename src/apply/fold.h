@@ -19,10 +19,10 @@ struct folded_row {
 enum status fold_epoch(struct tables *set, const struct folded_row *rows, uint32_t count,
                        struct error *err);
 
-/* Whether the set is in the state that a manifest tells: name of the first table that is not, or NULL. `wanted_digest` gives the
- * manifest's digest of a table; false when the manifest does not know it. */
-const char *fold_differs(const struct tables *set,
-                         bool (*wanted_digest)(void *self, const char *table, struct digest *out),
-                         void *self);
+/* A manifest's digest of a table; false when the manifest does not know it. */
+typedef bool wanted_digest(void *self, const char *table, struct digest *out);
+
+/* Whether the set is in the state that a manifest tells: name of the first table that is not, or NULL. */
+const char *fold_differs(const struct tables *set, wanted_digest *wanted, void *self);
 
 #endif

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #define LEADER_WAIT_MS 200
+#define STANDBY_WAIT_MS 50
 
 struct run {
     struct session session;
@@ -24,6 +25,7 @@ struct run {
     struct kafka_leader *leader;
     struct kafka_source *source;
     struct kafka_sink *sink;
+    struct run_follower *follower; /* while it does not lead */
     struct run_snapshot snapshot;
 };
 
@@ -84,18 +86,25 @@ static void serve_reload(struct run *run) {
 
 /* ---- running ---- */
 
-/* Waits until this instance holds the leader partition; until then another one does the work. */
-static enum status lead(struct run *run, struct error *err) {
+/* Follows the outputs until this instance holds the leader partition; until then another one does the work. */
+static enum status stand_by(struct run *run, struct error *err) {
     bool leads = false, told = false;
-    while (!leads && !stop_asked) {
+    uint32_t wait_ms = 0;
+    while (!stop_asked) {
         serve_reload(run);
-        enum status status = kafka_leader_poll(run->leader, LEADER_WAIT_MS, &leads, err);
+        enum status status = kafka_leader_poll(run->leader, wait_ms, &leads, err);
         if (status != RETRY)
             TRY(status);
-        if (!leads && !told) {
-            log_info("run.standby", "text=\"waiting to lead\"");
-            told = true;
-        }
+        if (leads)
+            return OK;
+        if (!told)
+            log_info("run.standby",
+                     "text=\"another instance leads, or none yet: following the outputs\"");
+        told = true;
+        status = run_follower_step(run->follower, STANDBY_WAIT_MS, err);
+        if (status != RETRY)
+            TRY(status);
+        wait_ms = status == RETRY ? LEADER_WAIT_MS : 0;
     }
     return OK;
 }
@@ -112,23 +121,48 @@ static void tell_progress(const struct run *run, const struct stage_totals *tota
              model_auc(stage_model(run->session.stage)));
 }
 
-static enum status run_epochs(struct run *run, struct error *err) {
+/* Until the group says what is awaited, or a session timeout is over. */
+static enum status await_leads(struct run *run, bool awaited, bool *leads, struct error *err) {
+    time_t end = time(NULL) + run->session.settings.session_timeout_ms / 1000 + 2;
+    while (*leads != awaited && !stop_asked && time(NULL) < end) {
+        enum status status = kafka_leader_poll(run->leader, LEADER_WAIT_MS, leads, err);
+        if (status != RETRY)
+            TRY(status);
+    }
+    return OK;
+}
+
+/* One epoch at most. *leads == false: another instance leads now; what this one had not committed is not published. */
+static enum status run_epoch(struct run *run, bool *done, bool *leads, struct error *err) {
+    enum status status = stage_step(run->session.stage, done, err);
+    if (status == FATAL && err->exit_code == EX_UNAVAILABLE) {
+        struct error cause = *err;
+        TRY(await_leads(run, false, leads, err));
+        *err = cause;
+        return *leads ? FATAL : OK;
+    }
+    if (status != RETRY)
+        TRY(status);
+    status = kafka_leader_poll(run->leader, 0, leads, err);
+    if (status != RETRY)
+        TRY(status);
+    /* the broker was away: if nobody else led meanwhile, go on; else the sink tells */
+    return *leads ? OK : await_leads(run, true, leads, err);
+}
+
+/* Until it is drained, or until *leads is false. */
+static enum status run_epochs(struct run *run, bool *leads, struct error *err) {
     time_t next_line = time(NULL) + (time_t)run->session.settings.progress_s;
     uint64_t shown = 0;
-    for (bool done = false, leads = true; !done;) {
+    *leads = true;
+    for (bool done = false; !done;) {
         serve_reload(run);
         if (stop_asked)
             stage_finish(run->session.stage);
-        enum status status = stage_step(run->session.stage, &done, err);
-        if (status != RETRY)
-            TRY(status);
+        TRY(run_epoch(run, &done, leads, err));
+        if (!*leads)
+            return OK;
         run_snapshot_serve(&run->snapshot, &run->session, stage_last_manifest(run->session.stage));
-        status = kafka_leader_poll(run->leader, 0, &leads, err);
-        if (status != RETRY)
-            TRY(status);
-        /* the broker was away: if nobody else led meanwhile, go on; else the sink tells */
-        if (!leads)
-            TRY(lead(run, err));
         if (time(NULL) >= next_line) {
             struct stage_totals totals;
             stage_totals(run->session.stage, &totals);
@@ -140,36 +174,89 @@ static enum status run_epochs(struct run *run, struct error *err) {
     return OK;
 }
 
-static enum status open_and_run(struct run *run, struct error *err) {
-    uint64_t restored;
-    TRY(kafka_create_topics(&run->kafka, err));
-    TRY(kafka_leader_join(&run->leader, &run->kafka, err));
-    TRY(lead(run, err));
-    if (stop_asked)
-        return OK;
-    TRY(kafka_source_open(&run->source, &run->kafka, err));
-    TRY(kafka_sink_open(&run->sink, &run->kafka, run->leader, err));
-    TRY(session_stage(&run->session, kafka_source_port(run->source), kafka_sink_port(run->sink),
-                      err));
-    TRY(run_restore(&run->session, &run->kafka, &stop_asked, &restored, err));
-    if (stop_asked)
-        return OK;
-    TRY(stage_resume(run->session.stage, err));
-    log_info("run.ready", "text=\"restored and leading\" blas_core=%s", blas_core_running());
-    return run_epochs(run, err);
+/* Empty tables, and what follows into them. */
+static enum status open_standby(struct run *run, struct error *err) {
+    TRY(session_stage(&run->session, (struct source_port){0}, (struct sink_port){0}, err));
+    return run_follower_open(&run->follower, &run->session, &run->kafka, err);
 }
 
-/* The group first: from then on a standby takes over. Should a transaction be open, the standby's registration aborts it. */
-static void close_all(struct run *run, bool orderly) {
-    const struct stage *stage = run->session.stage;
-    if (run->leader)
-        kafka_leader_leave(run->leader);
+static void close_ports(struct run *run) {
     if (run->sink)
         kafka_sink_close(run->sink);
     if (run->source)
         kafka_source_close(run->source);
+    run->sink = NULL;
+    run->source = NULL;
+}
+
+static void close_standby(struct run *run) {
+    if (run->follower)
+        run_follower_close(run->follower);
+    run->follower = NULL;
+}
+
+/* The sink first: it fences whoever led before, whose open transaction is aborted; what is in the log then is all. */
+static enum status take_lead(struct run *run, struct error *err) {
+    uint64_t epoch;
+    TRY(kafka_sink_open(&run->sink, &run->kafka, run->leader, err));
+    TRY(kafka_source_open(&run->source, &run->kafka, err));
+    TRY(run_follower_finish(run->follower, run->leader, &stop_asked, &epoch, err));
+    close_standby(run);
+    stage_connect(run->session.stage, kafka_source_port(run->source), kafka_sink_port(run->sink));
+    TRY(stage_resume(run->session.stage, err));
+    log_info("run.ready", "text=\"restored and leading\" epoch=%" PRIu64 " blas_core=%s", epoch,
+             blas_core_running());
+    return OK;
+}
+
+/* The stage is made anew: what it has may be of an epoch that was never committed. */
+static enum status step_down(struct run *run, struct error *err) {
+    log_warn("run.stepped_down",
+             "text=\"another instance leads now: nothing is published that was not "
+             "committed; standing by again\"");
+    close_ports(run);
+    stage_destroy(run->session.stage);
+    run->session.stage = NULL;
+    return open_standby(run, err);
+}
+
+static enum status serve(struct run *run, struct error *err) {
+    bool leads;
+    while (!stop_asked) {
+        TRY(stand_by(run, err));
+        if (stop_asked)
+            break;
+        enum status status = take_lead(run, err);
+        if (status == RETRY) { /* the broker is away, or the lead is lost already */
+            log_warn("run.waiting", "reason=\"%s\"", err->text);
+            close_ports(run);
+            continue;
+        }
+        TRY(status);
+        TRY(run_epochs(run, &leads, err));
+        if (leads)
+            break;
+        TRY(step_down(run, err));
+    }
+    return OK;
+}
+
+static enum status open_and_run(struct run *run, struct error *err) {
+    TRY(kafka_create_topics(&run->kafka, err));
+    TRY(kafka_leader_join(&run->leader, &run->kafka, err));
+    TRY(open_standby(run, err));
+    return serve(run, err);
+}
+
+/* The group first: from then on a standby takes over. Should a transaction be open, the standby's registration aborts it. */
+static void close_all(struct run *run, bool orderly) {
+    bool led = run->sink != NULL && run->follower == NULL;
+    if (run->leader)
+        kafka_leader_leave(run->leader);
+    close_ports(run);
+    close_standby(run);
     run_snapshot_close(&run->snapshot, &run->session,
-                       orderly && stage != NULL ? stage_last_manifest(stage) : NULL);
+                       orderly && led ? stage_last_manifest(run->session.stage) : NULL);
     session_close(&run->session);
 }
 

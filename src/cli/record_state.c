@@ -9,15 +9,12 @@
 #include <string.h>
 
 #define CONFIG_FILE "state.yaml"
-#define FOLD_BYTES ((size_t)2 << 30) /* address space: an epoch number for each row */
 
 /* ---- folding ---- */
 
 static enum status fold_record(struct session *session, struct compacted *compacted,
-                               enum compacted_pass pass, const struct record *record,
-                               struct error *err) {
+                               const struct record *record, struct error *err) {
     struct row_output row;
-    bool folded;
     TRY(codec_decode_row(session->codec, record, &row, err));
     struct table *table = tables_named(stage_tables(session->stage), bytes_text(row.table));
     if (table == NULL)
@@ -27,7 +24,7 @@ static enum status fold_record(struct session *session, struct compacted *compac
                     "stage's own configuration",
                     topic_name(record->topic), record->partition, record->offset, row.table);
     struct folded_row folded_row = {table, row.key, row.position, row.version, row.value};
-    return compacted_fold(compacted, pass, &folded_row, row.epoch, &folded, err);
+    return compacted_fold(compacted, &folded_row, row.epoch, err);
 }
 
 static bool has_rows(enum topic topic) {
@@ -35,9 +32,8 @@ static bool has_rows(enum topic topic) {
            topic == TOPIC_CHANGELOG || topic == TOPIC_CODEBOOKS;
 }
 
-static enum status fold_pass(struct session *session, struct record_plan *plan,
-                             struct compacted *compacted, enum compacted_pass pass,
-                             struct error *err) {
+static enum status fold_log(struct session *session, struct record_plan *plan,
+                            struct compacted *compacted, struct error *err) {
     struct kafka_span spans[RECORDED_PARTITIONS_MAX];
     uint32_t count = 0;
     for (uint32_t i = 0; i < plan->start.end_count; i++) {
@@ -54,21 +50,18 @@ static enum status fold_pass(struct session *session, struct record_plan *plan,
         bool got;
         TRY(kafka_copy_next(plan->asking, &record, &got, err));
         if (got)
-            TRY(fold_record(session, compacted, pass, &record, err));
+            TRY(fold_record(session, compacted, &record, err));
     }
     return OK;
 }
 
 static enum status fold_all(struct session *session, struct record_plan *plan, struct error *err) {
-    struct arena arena;
     struct compacted *compacted;
-    TRY(arena_reserve(&arena, "fold", FOLD_BYTES, err));
-    enum status status = compacted_create(&compacted, stage_tables(session->stage), &arena, err);
+    TRY(compacted_create(&compacted, stage_tables(session->stage), err));
+    enum status status = fold_log(session, plan, compacted, err);
     if (status == OK)
-        status = fold_pass(session, plan, compacted, PASS_PARENTS, err);
-    if (status == OK)
-        status = fold_pass(session, plan, compacted, PASS_CHILDREN, err);
-    arena_release(&arena);
+        compacted_end(compacted);
+    compacted_destroy(compacted);
     return status;
 }
 

@@ -103,6 +103,17 @@ void table_remove(struct table *table, uint32_t row);
 enum status table_restore(struct table *table, struct bytes key, uint32_t position,
                           uint64_t version, struct bytes value, struct error *err);
 
+/* The three parts of restoring from a log whose partitions come in any order, so that a child may come before its parent
+ * and outlive it: for apply/compacted.h, which keeps the account and leaves no child without its parent.
+ * table_place: as table_restore with a value, but a KEY_CHILD row needs no parent, and the children of a row that goes or moves stay where
+ * they are. The digest of a KEY_CHILD row counts from table_settle on, when the parent that has its key stands at its position.
+ * table_take: a live row goes, without its children. table_unsettle: the digest counts no more. */
+enum status table_place(struct table *table, struct bytes key, uint32_t position, uint64_t version,
+                        struct bytes value, struct error *err);
+void table_settle(struct table *child, uint32_t row);
+void table_unsettle(struct table *child, uint32_t row);
+void table_take(struct table *table, uint32_t row);
+
 /* Takes all rows out of all tables, as if newly created. No open epoch. */
 void tables_clear(struct tables *set);
 

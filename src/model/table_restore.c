@@ -57,6 +57,11 @@ static enum status check_row(const struct table *t, uint32_t position, uint64_t 
     return OK;
 }
 
+static enum status key_misfit(const struct table *t, struct bytes key, struct error *err) {
+    return FAIL(err, BAD_RECORD, EX_DATAERR, "table %s: a key of %zu bytes does not fit", t->name,
+                key.len);
+}
+
 enum status table_restore_child(struct table *table, uint32_t position, uint64_t version,
                                 struct bytes value, struct error *err) {
     TRY(check_row(table, position, version, value, err));
@@ -111,8 +116,7 @@ enum status table_restore(struct table *table, struct bytes key, uint32_t positi
                           uint64_t version, struct bytes value, struct error *err) {
     ASSERT(table->set->touched == 0 && !table->set->sealed);
     if (!key_fits(table, key))
-        return FAIL(err, BAD_RECORD, EX_DATAERR, "table %s: a key of %zu bytes does not fit",
-                    table->name, key.len);
+        return key_misfit(table, key, err);
     if (table->spec.key_kind == KEY_CHILD)
         return restore_child(table, key, position, version, value, err);
     if (table->spec.key_kind == KEY_DENSE)
@@ -138,6 +142,71 @@ enum status table_restore(struct table *table, struct bytes key, uint32_t positi
         index_insert(table, hash, position);
     }
     fill(table, position, version, value);
+    return OK;
+}
+
+/* ---- rows and children each by themselves ---- */
+
+void table_take(struct table *table, uint32_t row) {
+    table->digest = digest_sub(table->digest, table->digests[row]);
+    if (key_is_hashed(table))
+        index_remove(table, row);
+    clear_live(table, row);
+}
+
+void table_unsettle(struct table *child, uint32_t row) {
+    child->digest = digest_sub(child->digest, child->digests[row]);
+    child->digests[row] = (struct digest){0, 0};
+}
+
+void table_settle(struct table *child, uint32_t row) {
+    if (!digest_equal(child->digests[row], (struct digest){0, 0}))
+        return;
+    child->digests[row] = row_digest(child, row);
+    child->digest = digest_add(child->digest, child->digests[row]);
+}
+
+static void place_child(struct table *t, uint32_t position, uint64_t version, struct bytes value) {
+    if (bit_get(t->live, position))
+        table_unsettle(t, position);
+    else
+        set_live(t, position);
+    memcpy(value_at(t, position), value.data, t->stride);
+    t->versions[position] = version;
+    t->digests[position] = (struct digest){0, 0};
+}
+
+static void place_hashed(struct table *t, struct bytes key, uint32_t position, uint64_t version,
+                         struct bytes value) {
+    uint64_t hash = key_hash(key);
+    uint32_t row = index_find(t, hash, key);
+    if (row == position) {
+        t->digest = digest_sub(t->digest, t->digests[row]);
+    } else {
+        if (row != NO_ROW)
+            table_take(t, row);
+        if (bit_get(t->live, position))
+            table_take(t, position);
+        index_grow(t);
+        set_live(t, position);
+        key_store(t, position, key);
+        index_insert(t, hash, position);
+    }
+    fill(t, position, version, value);
+}
+
+enum status table_place(struct table *table, struct bytes key, uint32_t position, uint64_t version,
+                        struct bytes value, struct error *err) {
+    ASSERT(table->set->touched == 0 && !table->set->sealed);
+    if (!key_fits(table, key))
+        return key_misfit(table, key, err);
+    if (table->spec.key_kind == KEY_DENSE)
+        return restore_dense(table, key, position, version, value, err);
+    TRY(check_row(table, position, version, value, err));
+    if (table->spec.key_kind == KEY_CHILD)
+        place_child(table, position, version, value);
+    else
+        place_hashed(table, key, position, version, value);
     return OK;
 }
 

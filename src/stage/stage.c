@@ -57,6 +57,11 @@ enum status stage_create(struct stage **out, const struct stage_config *config,
     return OK;
 }
 
+void stage_connect(struct stage *stage, struct source_port source, struct sink_port sink) {
+    stage->source = source;
+    stage->sink = sink;
+}
+
 void stage_destroy(struct stage *stage) {
     if (stage == NULL)
         return;

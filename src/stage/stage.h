@@ -58,6 +58,8 @@ struct stage;
 enum status stage_create(struct stage **out, const struct stage_config *config,
                          const struct model_config *model, struct source_port source,
                          struct sink_port sink, struct codec_port codec, struct error *err);
+/* Other ports: of a stage that was made without, to be restored before it has any. No epoch may be open. */
+void stage_connect(struct stage *stage, struct source_port source, struct sink_port sink);
 void stage_destroy(struct stage *stage);
 
 /* The tables, for restoring before stage_run (then stage_resume), and for reports. */

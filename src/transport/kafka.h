@@ -5,7 +5,7 @@
  *            into every transaction and fences whoever lost it
  *   source   the input topics by assign(), read_committed, at positions that the stage names: never by the group's offsets
  *   sink     a transactional producer
- *   log      the output topics read back by assign(), read_committed, up to ends captured at its start: for restore
+ *   log      the output topics read back by assign(), read_committed, from given positions on: for restore and standby
  *
  * All objects belong to the thread that made them; librdkafka's threads only queue. */
 #ifndef TRANSPORT_KAFKA_H
@@ -143,15 +143,32 @@ void kafka_sink_close(struct kafka_sink *sink);
 
 /* ---- log ---- */
 struct kafka_log;
-/* The outputs from the beginning of `topics` (a set of output topics, all partitions) to their ends as of now. Open the sink first: then
- * no transaction is open, and what is committed is all there. */
+#define KAFKA_LOG_BEGINNING INT64_MIN /* where no position is known */
+/* The partitions of a set of output topics, numbered 0, 1, ... ("slots"): topics in the order given. From from[slot] on; from == NULL: from the beginnings. BAD_RECORD: the log does not have such a
+ * position, or not so many partitions (the text names it). */
 enum status kafka_log_open(struct kafka_log **out, const struct kafka_config *config,
                            const enum topic *topics, uint32_t count, struct error *err);
-/* RETRY: nothing came for two seconds. OK and *got = false when every partition's position has reached the captured end (control records and compaction make "last
- * record seen" no criterion). *done_share 0 .. 1 for progress. */
-enum status kafka_log_next(struct kafka_log *log, struct record *out, bool *got, double *done_share,
-                           struct error *err);
+enum status kafka_log_start(struct kafka_log *log, const int64_t *from, struct error *err);
+uint32_t kafka_log_slots(const struct kafka_log *log);
+/* False: no such partition. */
+bool kafka_log_slot(const struct kafka_log *log, enum topic topic, int32_t partition,
+                    uint32_t *slot);
+/* The offset up to which the partition has been given: control records, aborted and compacted ones passed over. */
+int64_t kafka_log_at(const struct kafka_log *log, uint32_t slot);
+/* Captures where the committed records end now: what kafka_log_share measures against. With the sink open, no transaction is: what is committed is all there. */
+enum status kafka_log_capture(struct kafka_log *log, struct error *err);
+/* Of the way from the start to the captured ends; 1 only when all have been reached. */
+double kafka_log_share(const struct kafka_log *log);
+/* The next record, or *got = false: nothing now. Waits wait_ms at most. *slot: whose record it is, or the slot whose position has changed without one;
+ * NO_SLOT when there is no news. */
+#define KAFKA_NO_SLOT UINT32_MAX
+enum status kafka_log_next(struct kafka_log *log, uint32_t wait_ms, struct record *out, bool *got,
+                           uint32_t *slot, struct error *err);
 void kafka_log_close(struct kafka_log *log);
+
+/* The last record of a partition that a committed transaction wrote: *got = false when there is none. The record's bytes are copied into `arena`. */
+enum status kafka_log_last(const struct kafka_config *config, enum topic topic, struct arena *arena,
+                           struct record *out, bool *got, struct error *err);
 
 /* ---- copy: any partitions between any offsets, for `record` ---- */
 struct kafka_copy;

@@ -229,24 +229,22 @@ static inline uint32_t world_read(const struct world *w, enum topic topic, world
     struct kafka_log *log = NULL;
     struct error err = {0};
     enum status status;
-    double share = -1;
-    uint32_t count = 0;
+    uint32_t count = 0, slot;
     world_settled(w, topic);
     ck_assert_msg(kafka_log_open(&log, &w->config, &topic, 1, &err) == OK, "%s", err.text);
-    for (int64_t end = world_ms() + WORLD_RETRY_MS; world_ms() < end;) {
+    ck_assert_msg(kafka_log_start(log, NULL, &err) == OK, "%s", err.text);
+    for (int64_t end = world_ms() + WORLD_RETRY_MS; world_ms() < end && kafka_log_share(log) < 1;) {
         struct record record;
         bool got;
-        status = kafka_log_next(log, &record, &got, &share, &err);
-        if (status == RETRY)
-            continue;
+        status = kafka_log_next(log, 20, &record, &got, &slot, &err);
         ck_assert_msg(status == OK, "%s", err.text);
         if (!got)
-            break;
+            continue;
         count++;
         if (each != NULL)
             each(self, &record);
     }
-    ck_assert_msg(share >= 1, "the log did not come to its end");
+    ck_assert_msg(kafka_log_share(log) >= 1, "the log did not come to its end");
     kafka_log_close(log);
     return count;
 }
