@@ -12,11 +12,7 @@ class Positions(KafkaCase):
         self.prefix = f'positions{os.getpid()}.{self._testMethodName}.'
         self.interactions = self.prefix + 'interactions'
         self.admin = AdminClient({'bootstrap.servers': broker()})
-<<<<<<< HEAD
-        market = self.generate('market', '--dims', DIMS, items=100, users=50, events=6000)
-=======
         market = self.generate(self._testMethodName, '--dims', DIMS, items=100, users=50, events=6000)
->>>>>>> 933fda6 (tests: inputs aged out, deleted, made anew with fewer partitions, at the start and while run runs; a source whose topic was deleted does not keep the program from ending)
         self.listings, self.clicks = read_topic(market, 'item-content'), read_topic(market, 'interactions')
 
     def done(self, futures):
