@@ -36,9 +36,9 @@ def end_of(broker, topic):
 
 class Stage:
     """`coldstream run`, and what its manifests say."""
-    def __init__(self, arguments, prefix):
+    def __init__(self, arguments, prefix, log='log'):
         self.broker, self.prefix = arguments.broker, prefix
-        self.log = open(os.path.join(arguments.folder, prefix + 'log'), 'w+b')
+        self.log = open(os.path.join(arguments.folder, prefix + log), 'w+b')
         words = [PROGRAM, 'run', '-c', os.path.join(ROOT, 'conf', 'run.yaml')]
         for pair in [f'kafka.brokers={self.broker}', f'kafka.prefix={prefix}', f'kafka.application={prefix}run',
                      f'content.dims={arguments.dims}', *arguments.set]:
