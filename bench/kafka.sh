@@ -2,11 +2,12 @@
 # kafka.sh: the figures of `coldstream run` on a broker of its own on this machine, a JSON line per measurement; bench/RESULTS.md has them.
 # Build first (make); some five minutes, on a machine that does nothing else.
 #
-#   throughput   a backlog through `run`, beside `replay` of the same events and a bare transaction loop, three turns
-#   latency      from listing to readable semantic ID at RATE records a second, beside a bare transaction loop under the same load, three turns
+#   throughput   a backlog through `run`, beside `replay` of the same events and a bare transaction loop, TURNS (3) times
+#   latency      from listing to readable semantic ID at RATE records a second, beside a bare transaction loop under the same load, TURNS times
 set -euo pipefail
 cd "$(dirname "$0")/.."
 rate=${RATE:-20000}
+turns=${TURNS:-3}
 folder=build/bench-kafka
 python=build/python/bin/python
 feed=build/release/bench/kafka_feed
@@ -45,9 +46,9 @@ fed_at_rate() { "$feed" -b "$address" -p "$1" -f "$folder/market" --skip "$catal
 busy() { awk '/^cpu / { print $2 + $3 + $4 + $7 + $8, $2 + $3 + $4 + $5 + $6 + $7 + $8 + $9 }' /proc/stat; }
 
 echo "== throughput: $(nproc) cores, load $(cut -d' ' -f1 /proc/loadavg)"
-"$python" bench/kafka_throughput.py --broker "$address" --recording "$folder/market" --folder "$folder" --runs 3
+"$python" bench/kafka_throughput.py --broker "$address" --recording "$folder/market" --folder "$folder" --runs "$turns"
 
-for turn in 1 2 3; do
+for turn in $(seq "$turns"); do
     prefix=latency$turn.
     echo "== latency at $rate records a second, turn $turn, load $(cut -d' ' -f1 /proc/loadavg)"
     start_stage "$prefix"
