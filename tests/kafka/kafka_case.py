@@ -32,6 +32,11 @@ def broker_command(command):
                    stdout=subprocess.DEVNULL, timeout=PATIENCE_RUN_S)
 
 
+# Segments are closed at once and cleaned at once, and tombstones go too.
+COMPACTED = {'cleanup.policy': 'compact', 'segment.ms': '1000', 'min.cleanable.dirty.ratio': '0.01', 'min.compaction.lag.ms': '0',
+             'delete.retention.ms': '100', 'max.message.bytes': '4194304'}
+
+
 def create_topics(prefix, topics, config):
     admin = AdminClient({'bootstrap.servers': broker(), 'log_level': QUIET})
     for created in admin.create_topics([NewTopic(prefix + topic, 1, 1, config=config) for topic in topics]).values():

@@ -3,9 +3,6 @@ from kafka_case import *
 
 ROUNDS = 80
 OBSOLETE = 10
-# Segments are closed at once and cleaned at once, and tombstones go too.
-COMPACTED = {'cleanup.policy': 'compact', 'segment.ms': '1000', 'min.cleanable.dirty.ratio': '0.01', 'min.compaction.lag.ms': '0',
-             'delete.retention.ms': '100', 'max.message.bytes': '4194304'}
 
 
 def rows_of(messages_of):

@@ -121,6 +121,26 @@ class Snapshot(KafkaCase):
         self.feed(0, 'item-content')
         self.judge_goes_on(said, of_snapshot=at, aside='newer than the log')
 
+    def test_older_than_the_tombstones(self):
+        """The broker has dropped the tombstones of what the snapshot still has: only the digests can tell."""
+        create_topics(self.prefix, ROW_TOPICS, COMPACTED)
+        self.life()
+        old, at = self.path('old'), self.epoch()
+        shutil.copy(self.file, old)
+        self.start()
+        gone = [listing._replace(value=None) for listing in self.listings[:20]]
+        produce(self.prefix + 'item-content', gone)
+        self.produced += len(gone)
+        keys = {listing.key for listing in gone}
+
+        def dropped():
+            self.feed(20)  # a segment that is written to is not cleaned
+            return not keys & {message.key() for message in committed(self.prefix + 'semantic-ids')}
+        self.wait_until(dropped, 'the tombstones to go', [self.stage])
+        self.stage.kill()
+        shutil.copy(old, self.file)
+        self.judge_goes_on(self.start(every=0), of_snapshot=at, aside='not what its manifest says')
+
     def refuse(self, *more, text, code=BAD_CONFIG, **how):
         self.start(*more, ready=False, **how)
         self.assertEqual(self.stage.process.wait(PATIENCE_RUN_S), code)
