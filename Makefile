@@ -1,7 +1,7 @@
 # Everything goes through CMake presets; this file only names what people want. All output is below build/.
 # the prerequisites below are steps, in their order
 .NOTPARALLEL:
-.PHONY: all help program packages python demo demo-kafka test test-all bench bench-kafka asan fuzz clean
+.PHONY: all help program packages python broker demo demo-kafka test test-all bench bench-kafka asan fuzz clean
 
 JOBS := $(shell nproc 2>/dev/null || echo 2)
 export CTEST_PARALLEL_LEVEL ?= $(JOBS)
@@ -26,9 +26,13 @@ help:
 packages:
 	@scripts/install-packages.sh
 
-# numpy, fastavro and FAISS for the tests that ask an independent judge; without a network those are skipped
+# numpy, fastavro, FAISS and confluent-kafka for the tests that ask an independent judge; without a network those are skipped
 python: packages
 	@scripts/python-env.sh
+
+# Java and Maven for the broker of the tests, kcat to judge
+broker: packages
+	@scripts/install-packages.sh kafkacat $$(command -v java > /dev/null && command -v mvn > /dev/null || echo maven openjdk-17-jre-headless)
 
 program: packages
 	@scripts/build.sh release
@@ -41,12 +45,12 @@ demo: program
 demo-kafka: program
 	@scripts/demo-kafka.sh $(RATE) $(EVENTS)
 
-test: python program
+test: python broker program
 	ctest --preset release --label-exclude slow
 	@scripts/build.sh asan
 	ctest --preset asan --label-regex unit --label-exclude slow
 
-test-all: python program
+test-all: python broker program
 	ctest --preset release
 	@scripts/build.sh asan
 	ctest --preset asan --label-regex unit
@@ -54,7 +58,7 @@ test-all: python program
 bench: python program
 	@scripts/bench.sh
 
-bench-kafka: python program
+bench-kafka: python broker program
 	@bench/kafka.sh
 
 asan: packages python
