@@ -98,7 +98,7 @@ java_in() {
 launch() {
     setsid nohup java -Xmx700m -Xms128m -cp "$jars/*" kafka.Kafka "$dir/server.properties" > "$dir/broker.log" 2>&1 < /dev/null &
     echo $! > "$dir/broker.pid"
-    for _ in $(seq 1 300); do
+    for _ in $(seq 1 900); do # three minutes: a busy machine takes its time
         if answers; then
             cat "$dir/broker.address"
             return
