@@ -22,6 +22,13 @@ fetch() {
     touch "$home/.complete"
 }
 
+end() {
+    [ -f "$dir/registry.pid" ] || return 0
+    kill "$(cat "$dir/registry.pid")" 2> /dev/null || true
+    while kill -0 "$(cat "$dir/registry.pid")" 2> /dev/null; do sleep 0.1; done
+    rm -f "$dir/registry.pid"
+}
+
 launch() {
     local port
     port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
@@ -29,7 +36,7 @@ launch() {
         exec setsid nohup java -Xmx300m -jar "$jar" > "$dir/registry.log" 2>&1 < /dev/null) &
     echo $! > "$dir/registry.pid"
     echo "http://127.0.0.1:$port/apis/ccompat/v7" > "$dir/registry.url"
-    for _ in $(seq 1 300); do
+    for _ in $(seq 1 900); do
         if curl -sf -o /dev/null "http://127.0.0.1:$port/apis/ccompat/v7/subjects"; then
             cat "$dir/registry.url"
             return
@@ -39,6 +46,7 @@ launch() {
     done
     echo "the registry did not start; the end of $dir/registry.log:" >&2
     tail -5 "$dir/registry.log" >&2
+    end
     exit 69
 }
 
@@ -47,11 +55,6 @@ start)
     fetch
     launch
     ;;
-stop)
-    [ -f "$dir/registry.pid" ] || exit 0
-    kill "$(cat "$dir/registry.pid")" 2> /dev/null || true
-    while kill -0 "$(cat "$dir/registry.pid")" 2> /dev/null; do sleep 0.1; done
-    rm -f "$dir/registry.pid"
-    ;;
+stop) end ;;
 *) echo "unknown command $command: start or stop" >&2; exit 64 ;;
 esac

@@ -55,7 +55,10 @@ static enum status open_codec(struct session *s, struct error *err) {
     for (uint32_t i = 0; i < s->info.schema_count; i++)
         writers[i] = (struct writer_schema){s->info.schemas[i].id, s->info.schemas[i].subject,
                                             s->info.schemas[i].json};
-    return codec_create(&s->codec, writers, s->info.schema_count, CODEC_BYTES_MAX, err);
+    TRY(codec_create(&s->codec, writers, s->info.schema_count, CODEC_BYTES_MAX, err));
+    if (s->info.live) /* it carries all that its inputs name; a registry's 1 is not ours */
+        codec_use_source(s->codec, (struct schema_source){0});
+    return OK;
 }
 
 #define LENGTHS_READ 64 /* listings whose vectors decide the length */

@@ -55,7 +55,7 @@ enum status codec_add_schema(struct codec *codec, const struct writer_schema *wr
 
 void codec_use_source(struct codec *codec, struct schema_source source) {
     codec->source = source;
-    for (uint32_t i = 0; i < codec->decoder_count; i++)
+    for (uint32_t i = codec->own_count; i < codec->decoder_count; i++)
         if (is_input(codec->decoders[i].schema))
             codec->decoders[i].id = INT32_MIN; /* no id on the wire is negative */
 }
@@ -88,17 +88,6 @@ static enum status ask_source(struct codec *codec, enum schema_id schema, int32_
     return OK;
 }
 
-/* Whoever has schemas of an input subject has all of them: ours are not among a registry's. */
-static bool brings_its_own(const struct writer_schema *writers, uint32_t count,
-                           const struct writer_schema *shipped) {
-    bool input =
-        shipped->id == SCHEMA_INTERACTIONS_VALUE || shipped->id == SCHEMA_ITEM_CONTENT_VALUE;
-    for (uint32_t i = 0; input && i < count; i++)
-        if (strcmp(writers[i].subject, shipped->subject) == 0)
-            return true;
-    return false;
-}
-
 static enum status fill(struct codec *codec, const struct writer_schema *writers, uint32_t count,
                         struct error *err) {
     codec->reader = avro_reader_memory(NULL, 0);
@@ -111,11 +100,11 @@ static enum status fill(struct codec *codec, const struct writer_schema *writers
     /* the recording's own first: they win over the shipped ones with the same id and subject */
     for (uint32_t i = 0; i < count; i++)
         TRY(add(codec, &writers[i], err));
+    codec->own_count = codec->decoder_count;
     uint32_t shipped_count;
     const struct writer_schema *shipped = codec_shipped_schemas(&shipped_count);
     for (uint32_t i = 0; i < shipped_count; i++)
-        if (!brings_its_own(writers, count, &shipped[i]))
-            TRY(add(codec, &shipped[i], err));
+        TRY(add(codec, &shipped[i], err));
     return OK;
 }
 

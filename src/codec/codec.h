@@ -42,8 +42,8 @@ struct writer_schema {
 const struct writer_schema *codec_shipped_schemas(uint32_t *count);
 
 /* `writers`: the schemas that records name by id (from recording.yaml); the shipped ones are
- * always known, but those of an input subject that `writers` has schemas of, and where an id repeats one of them
- * with another schema for the same subject: then the recording's own wins. FATAL EX_DATAERR when a writer schema does not parse or cannot be
+ * always known, unless an id repeats one of them with another schema for the same subject: then
+ * the recording's own wins. FATAL EX_DATAERR when a writer schema does not parse or cannot be
  * resolved to ours. bytes_max is this codec's share of Avro C's heap; half of it is what one
  * decoded record may need (some 128 bytes for each number of a vector). */
 enum status codec_create(struct codec **out, const struct writer_schema *writers, uint32_t count,
@@ -59,7 +59,8 @@ struct schema_source {
     void *self;
     enum status (*schema)(void *self, int32_t id, const char **json, struct error *err);
 };
-/* From now on ids in the inputs' records are this source's: those of the shipped schemas are not known any more. */
+/* From now on ids in the inputs' records are this source's, beside the writers given at the start: those of the shipped schemas are not known
+ * any more. A source without a function knows none. */
 void codec_use_source(struct codec *codec, struct schema_source source);
 /* One more writer. FATAL EX_DATAERR when it does not parse or cannot be resolved to ours: nothing has changed then. */
 enum status codec_add_schema(struct codec *codec, const struct writer_schema *writer,

@@ -30,6 +30,7 @@ struct codec {
     struct schema_source source;  /* .schema == NULL: none */
     int32_t refused[REFUSED_MAX]; /* ids of the source that cannot be resolved to ours; a ring */
     uint32_t refused_count;
+    uint32_t own_count; /* of the decoders, the writers given at the start; then the shipped */
     uint32_t decoder_count;
     struct decoder *decoders;               /* [DECODERS_MAX] */
     struct decoder *latest[SCHEMA_COUNT];   /* the decoder that a record of this schema used last */

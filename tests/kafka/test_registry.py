@@ -14,7 +14,7 @@ class Registry(RecordCase):
         script = os.path.join(SOURCE, 'scripts', 'schema-registry.sh')
         subprocess.run([script, 'stop', cls.registry_folder], check=True)
         cls.url = subprocess.run([script, 'start', cls.registry_folder], check=True, capture_output=True, text=True,
-                                 stdin=subprocess.DEVNULL, timeout=300).stdout.strip()
+                                 stdin=subprocess.DEVNULL, timeout=500).stdout.strip()
         cls.addClassCleanup(subprocess.run, [script, 'stop', cls.registry_folder])
         for number_ in range(4):  # so that no id of ours is one of schemas/
             cls.register(f'other{number_}', {**OTHER, 'name': f'Other{number_}'})
