@@ -6,7 +6,7 @@
 
 #include "base/poison.h"
 
-#define PROBE_MS 10000
+#define PROBE_MS 30000 /* each attempt ends as soon as the broker answers */
 #define OFFER_OVERHEAD_BYTES 1024
 
 struct probe {

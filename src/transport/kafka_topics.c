@@ -454,10 +454,11 @@ enum status kafka_try_creating(rd_kafka_t *client, const struct kafka_config *co
     return status;
 }
 
-/* Metadata follows a moment after the broker's answer. */
+/* Metadata follows a moment after the broker's answer; a broker that is very busy takes its time. */
+#define CREATED_MS 60000
 static enum status await_all(rd_kafka_t *client, const struct kafka_config *config,
                              struct error *err) {
-    int64_t deadline_ms = kafka_now_ms() + KAFKA_REQUEST_MS;
+    int64_t deadline_ms = kafka_now_ms() + CREATED_MS;
     for (int topic = 0; topic < KAFKA_TOPICS;) {
         char name[KAFKA_NAME_BYTES];
         int32_t partitions;
@@ -471,7 +472,7 @@ static enum status await_all(rd_kafka_t *client, const struct kafka_config *conf
             return FATAL;
         if (kafka_now_ms() > deadline_ms)
             return FAIL(err, RETRY, EX_TEMPFAIL, "topic %s: created, but not there after %d s",
-                        name, KAFKA_REQUEST_MS / 1000);
+                        name, CREATED_MS / 1000);
         usleep(20000);
     }
     return OK;
