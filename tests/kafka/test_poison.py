@@ -169,16 +169,18 @@ class Poison(KafkaCase):
         broker_command('stop')
         log = os.path.join(broker_folder(), 'log', f'{self.prefix}item-content-0', '00000000000000000000.log')
         with open(log, 'r+b') as file:
-            data = file.read()
-            at = data.index(self.listings[10].key, data.index(self.listings[10].value[5:20]) - 100) + 2
-            file.seek(at)
-            file.write(bytes([data[at] ^ 0x10]))
+            data, at, offset = file.read(), 0, -1
+            while offset < 10:  # a batch: its first offset, its length without these two, ...
+                offset, length = struct.unpack('>qi', data[at:at + 12])
+                at += 12 + length
+            file.seek(at - 20)
+            file.write(bytes([data[at - 20] ^ 0x10]))
         broker_command('restart')
         stage = self.start_stage(self.prefix, sets=self.SETS)
         self.wait_until(lambda: not stage.alive(), 'the stage stops')
         self.assertEqual(stage.process.returncode, BAD_DATA, stage.said()[-2000:])
         self.assertIn(f'{self.prefix}item-content-0', stage.said().splitlines()[-1])
-        self.assertIn('offset 10', stage.said().splitlines()[-1])
+        self.assertIn(f'offset {offset}', stage.said().splitlines()[-1])
 
     @unittest.skipUnless(fastavro, 'fastavro is not installed')
     def test_other_programs(self):
