@@ -170,7 +170,8 @@ static enum status set_leader(rd_kafka_conf_t *conf, const struct kafka_config *
     /* sticky: an instance that joins never takes the lead from one that has it */
     TRY(set(conf, "partition.assignment.strategy", "cooperative-sticky", err));
     TRY(set_number(conf, "session.timeout.ms", config->session_timeout_ms, err));
-    return set_number(conf, "heartbeat.interval.ms", config->session_timeout_ms / 6 + 1, err);
+    /* a standby hears at its next heartbeat that the leader has left */
+    return set_number(conf, "heartbeat.interval.ms", config->session_timeout_ms / 12 + 1, err);
 }
 
 static enum status set_producer(rd_kafka_conf_t *conf, const struct kafka_config *config,
@@ -209,8 +210,10 @@ static enum status set_all(rd_kafka_conf_t *conf, const struct kafka_config *con
         TRY(set_fetching(conf, config->fetch_bytes_max, err));
     if (role == CLIENT_LEADER)
         TRY(set_leader(conf, config, err));
-    if (role == CLIENT_LOG)
+    if (role == CLIENT_LOG) {
         TRY(set(conf, "enable.partition.eof", "true", err));
+        TRY(set(conf, "fetch.wait.max.ms", "50", err)); /* an empty answer tells the end */
+    }
     if (role == CLIENT_PRODUCER)
         TRY(set_producer(conf, config, options, err));
     for (uint32_t i = 0; i < config->property_count; i++) {
