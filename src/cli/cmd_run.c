@@ -174,10 +174,20 @@ static enum status run_epochs(struct run *run, bool *leads, struct error *err) {
     return OK;
 }
 
-/* Empty tables, and what follows into them. */
+/* Empty tables, and what follows into them. Waits for a broker that is away. */
 static enum status open_standby(struct run *run, struct error *err) {
+    bool leads;
     TRY(session_stage(&run->session, (struct source_port){0}, (struct sink_port){0}, err));
-    return run_follower_open(&run->follower, &run->session, &run->kafka, err);
+    while (!stop_asked) {
+        enum status status = run_follower_open(&run->follower, &run->session, &run->kafka, err);
+        if (status != RETRY)
+            return status;
+        log_warn("run.waiting", "reason=\"%s\"", err->text);
+        status = kafka_leader_poll(run->leader, LEADER_WAIT_MS, &leads, err);
+        if (status != RETRY)
+            TRY(status);
+    }
+    return OK;
 }
 
 static void close_ports(struct run *run) {
