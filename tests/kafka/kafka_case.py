@@ -40,7 +40,7 @@ COMPACTED = {'cleanup.policy': 'compact', 'segment.ms': '1000', 'min.cleanable.d
 def create_topics(prefix, topics, config):
     admin = AdminClient({'bootstrap.servers': broker(), 'log_level': QUIET})
     for created in admin.create_topics([NewTopic(prefix + topic, 1, 1, config=config) for topic in topics]).values():
-        created.result(30)
+        created.result(PATIENCE_RUN_S)
 
 
 def create_inputs(prefix):
@@ -196,7 +196,7 @@ class KafkaCase(Case):
     def wait_for_topics(self, prefix, stage):
         admin = AdminClient({'bootstrap.servers': broker()})
         names = [prefix + topic for topic in (*INPUTS, *OUTPUT_TOPICS)]
-        self.wait_until(lambda: set(names) <= set(admin.list_topics(timeout=10).topics), 'the topics', [stage])
+        self.wait_until(lambda: set(names) <= set(admin.list_topics(timeout=PATIENCE_RUN_S).topics), 'the topics', [stage])
 
     # streams of a script (below), with and without faults
 

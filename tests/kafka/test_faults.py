@@ -77,7 +77,7 @@ class Faults(KafkaCase):
     def end_of(self, topic, isolation):
         consumer = Consumer({'bootstrap.servers': broker(), 'log_level': QUIET, 'group.id': 'judge', 'isolation.level': isolation})
         try:
-            return consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=10)[1]
+            return consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=PATIENCE_RUN_S)[1]
         finally:
             consumer.close()
 

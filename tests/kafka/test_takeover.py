@@ -4,7 +4,7 @@ COLDSTREAM_TAKEOVERS=N of each kind."""
 from kafka_case import *
 
 TAKEOVERS = int(os.environ.get('COLDSTREAM_TAKEOVERS', '3'))
-LOADED = ['epoch.batches=1', 'kafka.linger_ms=50', 'kafka.session_timeout_ms=1000', 'kafka.transaction_timeout_ms=10000']
+LOADED = ['epoch.batches=1', 'kafka.linger_ms=50', 'kafka.session_timeout_ms=3000', 'kafka.transaction_timeout_ms=10000']
 
 
 class Load(threading.Thread):
@@ -92,8 +92,8 @@ class Takeover(KafkaCase):
             begun = time.monotonic()
             if self.random.random() < 0.5:
                 leader.kill()
-            else:
-                self.assertEqual(leader.terminate(), OK, leader.said()[-3000:])
+            else:  # or, on a slow machine, past kafka.drain_s, which must not lose anything either
+                self.assertIn(leader.terminate(), (OK, TRY_AGAIN), leader.said()[-3000:])
             self.wait_until(lambda: 'run.ready' in standby.said(), 'it takes over', [standby])
             took_s.append(time.monotonic() - begun)
             seen = counted()
