@@ -209,6 +209,7 @@ static void close_standby(struct run *run) {
 static enum status take_lead(struct run *run, struct error *err) {
     uint64_t epoch;
     TRY(kafka_sink_open(&run->sink, &run->kafka, run->leader, err));
+    log_info("run.fenced", "text=\"whoever led before can commit nothing more\"");
     TRY(kafka_source_open(&run->source, &run->kafka, err));
     TRY(run_follower_finish(run->follower, run->leader, &stop_asked, &epoch, err));
     close_standby(run);
