@@ -32,28 +32,33 @@ struct run {
 /* ---- signals ---- */
 
 static volatile sig_atomic_t stop_asked, reload_asked;
-static volatile sig_atomic_t drain_s;
+static volatile sig_atomic_t drain_s, drained;
 
 /* The open transaction is aborted by the next instance: nothing is lost. */
-static void leave_at_once(const char *text) {
+static void leave_at_once(const char *text, int code) {
     ssize_t ignored = write(STDERR_FILENO, text, strlen(text));
     (void)ignored;
-    _Exit(EX_TEMPFAIL);
+    _Exit(code);
 }
 
 static void ask_stop(int number) {
     (void)number;
     if (stop_asked)
-        leave_at_once(
-            "coldstream: asked twice: leaving at once, the open epoch is not committed\n");
+        leave_at_once("coldstream: asked twice: leaving at once, the open epoch is not committed\n",
+                      EX_TEMPFAIL);
     stop_asked = 1;
     alarm((unsigned)drain_s);
 }
 
 static void give_up_drain(int number) {
     (void)number;
+    if (drained)
+        leave_at_once("coldstream: all is committed, but leaving the group or the last snapshot "
+                      "takes longer than kafka.drain_s: leaving without it\n",
+                      EX_OK);
     leave_at_once(
-        "coldstream: not done within kafka.drain_s: leaving, the open epoch is not committed\n");
+        "coldstream: not done within kafka.drain_s: leaving, the open epoch is not committed\n",
+        EX_TEMPFAIL);
 }
 
 static void ask_reload(int number) {
@@ -170,24 +175,32 @@ static enum status run_epochs(struct run *run, bool *leads, struct error *err) {
             next_line = time(NULL) + (time_t)run->session.settings.progress_s;
         }
     }
+    drained = 1;
+    alarm((unsigned)drain_s); /* anew for what is left: the group and the snapshot */
     log_info("run.drained", "text=\"what was taken is committed\"");
     return OK;
 }
 
-/* Empty tables, and what follows into them. Waits for a broker that is away. */
-static enum status open_standby(struct run *run, struct error *err) {
-    bool leads;
-    TRY(session_stage(&run->session, (struct source_port){0}, (struct sink_port){0}, err));
-    while (!stop_asked) {
-        enum status status = run_follower_open(&run->follower, &run->session, &run->kafka, err);
-        if (status != RETRY)
-            return status;
+/* A call that the broker's absence has ended is made again until it is there, or until this instance shall stop (RETRY). */
+typedef enum status (*broker_call)(struct run *run, struct error *err);
+static enum status until_there(struct run *run, broker_call call, struct error *err) {
+    enum status status;
+    while ((status = call(run, err)) == RETRY && !stop_asked) {
+        bool leads;
         log_warn("run.waiting", "reason=\"%s\"", err->text);
-        status = kafka_leader_poll(run->leader, LEADER_WAIT_MS, &leads, err);
-        if (status != RETRY)
+        if (run->leader == NULL)
+            sleep(1);
+        else if ((status = kafka_leader_poll(run->leader, 1000, &leads, err)) != RETRY)
             TRY(status);
     }
-    return OK;
+    return status;
+}
+
+/* Empty tables, and what follows into them. */
+static enum status open_standby(struct run *run, struct error *err) {
+    if (run->session.stage == NULL)
+        TRY(session_stage(&run->session, (struct source_port){0}, (struct sink_port){0}, err));
+    return run_follower_open(&run->follower, &run->session, &run->kafka, err);
 }
 
 static void close_ports(struct run *run) {
@@ -228,7 +241,7 @@ static enum status step_down(struct run *run, struct error *err) {
     close_ports(run);
     stage_destroy(run->session.stage);
     run->session.stage = NULL;
-    return open_standby(run, err);
+    return until_there(run, open_standby, err);
 }
 
 static enum status serve(struct run *run, struct error *err) {
@@ -252,11 +265,30 @@ static enum status serve(struct run *run, struct error *err) {
     return OK;
 }
 
-static enum status open_and_run(struct run *run, struct error *err) {
+/* The log is the state: on topics that forget rows, or in another order, no restart would find it. */
+static enum status prepare_topics(struct run *run, struct error *err) {
+    struct topic_check checks[KAFKA_TOPICS];
     TRY(kafka_create_topics(&run->kafka, err));
-    TRY(kafka_leader_join(&run->leader, &run->kafka, err));
-    TRY(open_standby(run, err));
-    return serve(run, err);
+    TRY(kafka_check_topics(&run->kafka, checks, err));
+    for (int t = 0; t < KAFKA_TOPICS; t++)
+        if (checks[t].state == TOPIC_DIFFERS && checks[t].must)
+            return FAIL(err, FATAL, EX_CONFIG, "topic %s: %s", checks[t].name, checks[t].text);
+    return OK;
+}
+
+static enum status join_group(struct run *run, struct error *err) {
+    return kafka_leader_join(&run->leader, &run->kafka, err);
+}
+
+static enum status open_and_run(struct run *run, struct error *err) {
+    enum status status = until_there(run, prepare_topics, err);
+    if (status == OK)
+        status = until_there(run, join_group, err);
+    if (status == OK)
+        status = until_there(run, open_standby, err);
+    if (status == OK)
+        status = serve(run, err);
+    return status == RETRY && stop_asked ? OK : status;
 }
 
 /* The group first: from then on a standby takes over. Should a transaction be open, the standby's registration aborts it. */

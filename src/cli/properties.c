@@ -279,7 +279,7 @@ const struct property properties[] = {
     NAME("output.compression", output_compression, compression_names, "none",
          "Of the output files' blocks."),
 
-    WORDS_OF(REACH_RUN, "kafka.brokers", kafka_brokers, 0, 159, "\"\"",
+    WORDS_OF(REACH_RUN, "kafka.brokers", kafka_brokers, 0, 511, "\"\"",
              "Bootstrap servers, host:port with commas between. Only `run` needs them."),
     WORDS_OF(REACH_RUN, "kafka.prefix", kafka_prefix, 0, 63, "\"\"",
              "Of all topics: with shop. the inputs are shop.interactions and shop.item-content."),

@@ -39,7 +39,7 @@ struct property {
 
 #define PROPERTY_MAX 160
 #define PROPERTY_VALUES_MAX 8
-#define PROPERTY_TEXT_BYTES 192 /* holds any value as text */
+#define PROPERTY_TEXT_BYTES 640 /* holds any value as text */
 extern const struct property properties[];
 extern const uint32_t property_count;
 

@@ -263,6 +263,12 @@ enum status property_check(const struct property *property, const struct setting
                     "%s: a secret is no part of a configuration: write ${env:NAME} or "
                     "${file:/path}",
                     property->path);
+    if (property->offset == offsetof(struct settings, registry_url) &&
+        strchr(settings->registry_url, '@') != NULL)
+        return FAIL(err, FATAL, EX_CONFIG,
+                    "%s: a secret is no part of a configuration: write user and password into "
+                    "schema_registry.auth",
+                    property->path);
     uint64_t rows = (uint64_t)settings->books[0] * settings->books[1];
     if (property->offset == offsetof(struct settings, books) && rows > 1u << 24)
         return FAIL(err, FATAL, EX_CONFIG,

@@ -29,6 +29,7 @@ struct run_follower {
     uint32_t partitions;
     bool begun, idle; /* idle: given up until it has to lead */
     bool without_snapshot;
+    uint32_t newest_ends;    /* partitions of rows in the newest manifest read; 0: none read */
     uint64_t snapshot_epoch; /* of the snapshot it began with; 0: none */
     uint32_t beginnings;     /* that came to nothing */
     uint64_t last_epoch;     /* the one committed last, when it began */
@@ -200,6 +201,7 @@ static enum status take_manifest(struct run_follower *f, const struct record *re
                                  struct error *err) {
     struct manifest manifest;
     int64_t ends[ENDS_MAX];
+    uint32_t rows = 0;
     arena_reset(&f->manifest);
     TRY(codec_decode_manifest(f->session->codec, record, &f->manifest, &manifest, err));
     for (uint32_t slot = 0; slot < f->partitions; slot++)
@@ -216,7 +218,9 @@ static enum status take_manifest(struct run_follower *f, const struct record *re
                         "start with a new kafka.application and kafka.prefix",
                         f->kafka->prefix, topic_name(end->topic), end->partition, manifest.epoch);
         ends[slot] = end->end_offset;
+        rows++;
     }
+    f->newest_ends = rows;
     return follower_manifest(f->follower, manifest.epoch, ends, manifest_digest, &manifest, err);
 }
 
@@ -367,6 +371,13 @@ enum status run_follower_finish(struct run_follower *f, struct kafka_leader *lea
         begin_anew(f, err->text);
         afresh = true;
     }
+    if (f->newest_ends != 0 && f->newest_ends != f->partitions)
+        return FAIL(err, FATAL, EX_CONFIG,
+                    "the outputs have %u partitions, and had %u when epoch %" PRIu64
+                    " was committed: a row's partition follows from its key and their number, so "
+                    "rows would be in two places; start with new outputs (kafka.prefix) and a new "
+                    "kafka.application",
+                    f->partitions, f->newest_ends, state.newest);
     *epoch = state.newest;
     if (*epoch == 0)
         log_info("restore.none", "text=\"no epoch in the log: starting anew\"");

@@ -248,7 +248,7 @@ void run_snapshot_serve(struct run_snapshot *s, const struct session *session,
     if (s->folder_fd < 0 || !idle(s, false) || every == 0)
         return;
     stage_totals(session->stage, &totals);
-    if (manifest->epoch != totals.epochs) /* of an epoch that was rolled back */
+    if (manifest->epoch == 0 || manifest->epoch != totals.epochs) /* none, or rolled back */
         return;
     if (s->last_epoch == 0)
         s->last_epoch = manifest->epoch - 1; /* counting from where this instance began */

@@ -211,7 +211,8 @@ static const char *section_doc(const char *section) {
 static const char manual_head[] =
     "# Configuration\n"
     "\n"
-    "One YAML file, sections of `key: value`; `conf/replay.yaml` is the one that ships. Whatever "
+    "One YAML file, sections of `key: value`; `conf/replay.yaml` and `conf/run.yaml` ship. "
+    "Whatever "
     "it does not name has\n"
     "its default. `--set section.key=value` on the command line comes last.\n"
     "\n"

@@ -39,7 +39,7 @@ struct settings {
     uint32_t items_max, users_max, id_bytes_max;                      /* limits.* */
     uint32_t output_partitions;                                       /* of each output topic */
     uint32_t output_compression;                                      /* none | deflate */
-    char kafka_brokers[160], kafka_prefix[64], kafka_application[64]; /* kafka.*: for `run` */
+    char kafka_brokers[512], kafka_prefix[64], kafka_application[64]; /* kafka.*: for `run` */
     struct text_map kafka_properties; /* references to secrets are not resolved here */
     char topic_names[TOPIC_COUNT + 1][TOPIC_NAME_BYTES]; /* topics.*; the last: leader */
     uint32_t topic_replication;                          /* 0: the broker's default */

@@ -177,6 +177,9 @@ static enum status get_ranges(const struct into *into, struct manifest *out) {
                                          .hash = (uint64_t)long_at(&record, RANGE_HASH)};
         TRY(get_topic(into, &topic, &ranges[i].topic));
         TRY(get_u32(into, long_at(&record, RANGE_COUNT), &ranges[i].count));
+        if (ranges[i].topic >= TOPIC_INPUTS || ranges[i].partition < 0)
+            return FAIL(into->err, BAD_RECORD, EX_DATAERR, "%s-%d is no partition of an input",
+                        topic_name(ranges[i].topic), ranges[i].partition);
     }
     out->ranges = ranges;
     out->range_count = (uint32_t)count;

@@ -34,6 +34,14 @@ float *shadow_accumulator(struct model *m, uint32_t row) {
     return &chunk[row % ACCUMULATORS_PER_ROW];
 }
 
+/* They were of an encoder that is live now: the one that starts has nothing to show yet. */
+static void forget_judgements(struct model *m) {
+    struct shadow_row *state = shadow_edit(m);
+    state->tested = state->shadow_only = state->live_only = 0;
+    for (uint32_t s = 0; s < JUDGED_SPACES; s++)
+        state->hits[s] = 0;
+}
+
 enum status shadow_start(struct model *m, struct error *err) {
     uint32_t row;
     if (!m->config.encoder.on)
@@ -45,6 +53,7 @@ enum status shadow_start(struct model *m, struct error *err) {
     }
     for (uint32_t i = 0; i < m->config.tokenizer.content_dims; i++)
         *shadow_accumulator(m, i) = 1e-6f; /* of gradients that are about 1e-2 */
+    forget_judgements(m);
     tokenizer_copy(m->encoder.shadow, m->tokenizer);
     return codebooks_publish_rows(m, shadow_rows(m), err);
 }

@@ -8,6 +8,8 @@
 
 /* Address space for the record that goes past epoch_bytes_max, with what is decoded from it. */
 #define QUEUE_SLACK_BYTES ((size_t)192 << 20)
+/* Of one record, unpacked: it fits there twice and more. */
+#define RECORD_BYTES_MAX ((size_t)32 << 20)
 
 static enum status queue_create(struct queue *queue, const char *name, uint32_t max,
                                 size_t bytes_max, struct arena *arena, struct error *err) {
@@ -153,6 +155,21 @@ static void copy_record(struct arena *arena, struct record *record) {
         record->damage = arena_text(arena, record->damage, strlen(record->damage));
 }
 
+static size_t record_bytes(const struct record *record) {
+    size_t bytes = record->key.len + record->value.len;
+    for (uint32_t h = 0; h < record->header_count; h++)
+        bytes += record->headers[h].key.len + record->headers[h].value.len;
+    return bytes;
+}
+
+/* Its beginning, which is enough for the dead letters. */
+static void cut_record(struct record *record) {
+    size_t half = RECORD_BYTES_MAX / 2;
+    record->key.len = record->key.len < half ? record->key.len : half;
+    record->value.len = record->value.len < half ? record->value.len : half;
+    record->header_count = 0;
+}
+
 /* Of unlisted items too: what content epochs change meanwhile must not count, or after a crash, when these epochs are done
  * already, the same interactions would close at another place. An impression gives its sample when its window closes,
  * perhaps in a later epoch: in a steady stream one closes for each that comes. */
@@ -172,8 +189,17 @@ static enum status queue_held(struct stage *stage, struct queue *queue, struct e
     queue->ranges += begins_range(queue, &stage->held);
     struct pending *pending = &queue->records[queue->count++];
     *pending = (struct pending){.record = stage->held};
+    bool huge = record_bytes(&stage->held) > RECORD_BYTES_MAX;
+    if (huge)
+        cut_record(&pending->record);
     copy_record(&queue->arena, &pending->record);
     stage->is_held = false;
+    if (huge) {
+        pending->reason = DEAD_WIRE;
+        return mark_bad(pending, &queue->arena,
+                        "more than 32 MiB with its headers, unpacked: the stage takes no larger "
+                        "record; its beginning is kept");
+    }
     enum status status = decode_and_check(stage, pending, &queue->arena, err);
     if (status == RETRY) { /* its schema cannot be had now: the record stays in hand */
         queue->count--;

@@ -356,6 +356,7 @@ static const rd_kafka_resp_err_t retry_codes[] = {
     RD_KAFKA_RESP_ERR__RESOLVE,
     RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN,
     RD_KAFKA_RESP_ERR__TIMED_OUT,
+    RD_KAFKA_RESP_ERR__MAX_POLL_EXCEEDED, /* stopped for minutes: it has lost the lead, no more */
     RD_KAFKA_RESP_ERR__TIMED_OUT_QUEUE,
     RD_KAFKA_RESP_ERR__MSG_TIMED_OUT,
     RD_KAFKA_RESP_ERR__QUEUE_FULL,

@@ -1,5 +1,6 @@
 /* Who is the stage: the member of the group that holds the one partition of the leader topic. */
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 
 #include "base/log.h"
@@ -114,6 +115,25 @@ rd_kafka_consumer_group_metadata_t *kafka_leader_metadata(struct kafka_leader *l
     return rd_kafka_consumer_group_metadata(leader->client);
 }
 
+static void *end_client(void *client) {
+    rd_kafka_destroy_flags(client, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    return NULL;
+}
+
+/* librdkafka 2.0.2 now and then never comes back from destroying a member that has left: then its threads are left to the process's end. */
+static void end_client_in_time(rd_kafka_t *client) {
+    pthread_t thread;
+    struct timespec until;
+    if (pthread_create(&thread, NULL, end_client, client) != 0)
+        return;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += LEAVE_MS / 1000;
+    if (pthread_timedjoin_np(thread, NULL, &until) == 0)
+        return;
+    pthread_detach(thread);
+    log_warn("kafka.leave", "text=\"the group's client does not end; it is left to itself\"");
+}
+
 void kafka_leader_leave(struct kafka_leader *leader) {
     if (leader->client != NULL) {
         /* unsubscribe first, then close: closing a cooperative member that has no assignment yet has crashed librdkafka 2.0.2 */
@@ -130,7 +150,7 @@ void kafka_leader_leave(struct kafka_leader *leader) {
         if (error != NULL)
             rd_kafka_error_destroy(error);
         rd_kafka_queue_destroy(queue);
-        rd_kafka_destroy_flags(leader->client, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+        end_client_in_time(leader->client);
     }
     struct arena arena = leader->arena; /* holds the leader itself */
     arena_release(&arena);

@@ -48,6 +48,11 @@ def create_inputs(prefix):
     create_topics(prefix, INPUTS, {'retention.ms': '-1'})
 
 
+def broker_signal(number):
+    with open(os.path.join(broker_folder(), 'broker.pid')) as file:
+        os.kill(int(file.read()), number)
+
+
 class Inputs:
     """A producer that has what it was given taken by the broker before it returns."""
 

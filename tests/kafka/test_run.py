@@ -1,5 +1,6 @@
 """run, from outside, on the real broker: killed at random moments (seeded) while records come, and started again."""
 from kafka_case import *
+from confluent_kafka.admin import NewPartitions, NewTopic
 
 KILLS = 4
 
@@ -9,7 +10,7 @@ class Run(KafkaCase):
 
     def setUp(self):
         super().setUp()
-        self.prefix = f'run{os.getpid()}.'
+        self.prefix = f'run{os.getpid()}.{self._testMethodName[:20]}.'
 
     def start(self):
         self.stage = self.start_stage(self.prefix, sets=self.SETS)
@@ -49,6 +50,39 @@ class Run(KafkaCase):
         self.start()
         produce(self.prefix + 'interactions', clicks[:100])
         self.wait_for(len(listings) + len(clicks) + 101)
+
+    def test_outputs_that_cannot_hold_the_state_are_refused(self):
+        admin = AdminClient({'bootstrap.servers': broker()})
+        topic = NewTopic(self.prefix + 'changelog', 1, 1, config={'cleanup.policy': 'delete'})
+        admin.create_topics([topic])[topic.topic].result(PATIENCE_RUN_S)
+        self.start()
+        self.assertEqual(self.stage.process.wait(PATIENCE_RUN_S), BAD_CONFIG)
+        for words in (self.prefix + 'changelog', 'cleanup.policy'):
+            self.assertIn(words, self.stage.said().splitlines()[-1])
+
+    def test_outputs_with_more_partitions_than_before_are_refused(self):
+        market = self.generate('small', '--dims', DIMS, items=100, users=20, events=500)
+        self.start()
+        self.wait_for_topics(self.prefix, self.stage)
+        produce(self.prefix + 'item-content', read_topic(market, 'item-content'))
+        self.wait_for(100)
+        self.assertEqual(self.stage.terminate(), OK)
+        admin = AdminClient({'bootstrap.servers': broker()})
+        name = self.prefix + 'ranker-deltas'
+        admin.create_partitions([NewPartitions(name, 3)])[name].result(PATIENCE_RUN_S)
+        self.wait_until(lambda: len(admin.list_topics(name, timeout=10).topics[name].partitions) == 3, 'more partitions')
+        self.start()
+        self.assertEqual(self.stage.process.wait(PATIENCE_RUN_S), BAD_CONFIG, self.stage.said())
+        self.assertIn('partitions', self.stage.said().splitlines()[-1])
+
+    def test_a_broker_that_is_away_at_the_start_is_waited_for(self):
+        broker_signal(signal.SIGSTOP)
+        self.addCleanup(broker_signal, signal.SIGCONT)
+        self.start()
+        self.wait_until(lambda: 'event=run.waiting' in self.stage.said(), 'waiting', [self.stage])
+        broker_signal(signal.SIGCONT)
+        self.wait_until(lambda: 'event=run.ready' in self.stage.said(), 'ready', [self.stage])
+        self.assertEqual(self.stage.terminate(), OK)
 
 
 if __name__ == '__main__':

@@ -37,17 +37,13 @@ class Signals(KafkaCase):
     def wait_for_events(self, count):
         self.wait_until(lambda: self.events() >= count, f'{count} events', [self.stage])
 
-    def broker_signal(self, number):
-        with open(os.path.join(broker_folder(), 'broker.pid')) as file:
-            os.kill(int(file.read()), number)
-
     def stop_broker_in_the_middle(self):
         """The stage has much to do, and nobody to commit it to."""
         self.start()
         self.feed(20000)
         self.wait_for_events(500)
-        self.broker_signal(signal.SIGSTOP)
-        self.addCleanup(self.broker_signal, signal.SIGCONT)
+        broker_signal(signal.SIGSTOP)
+        self.addCleanup(broker_signal, signal.SIGCONT)
         self.stage.signal(signal.SIGTERM)
         self.wait_until(self.has_seen_the_signal, 'SIGTERM', [self.stage])
 
@@ -58,7 +54,7 @@ class Signals(KafkaCase):
         return not any(mask >> (signal.SIGTERM - 1) & 1 for mask in waiting)
 
     def judge_after_restart(self):
-        self.broker_signal(signal.SIGCONT)
+        broker_signal(signal.SIGCONT)
         self.start()
         self.wait_for_events(len(self.listings) + len(self.clicks))
         self.assertEqual(self.stage.terminate(), OK, self.stage.said())
