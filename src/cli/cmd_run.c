@@ -21,6 +21,7 @@ struct run {
     struct session session;
     struct command_settings from;
     struct settings read; /* what `from` said last */
+    bool finishing;       /* nothing more is taken */
     struct kafka_config kafka;
     struct kafka_leader *leader;
     struct kafka_source *source;
@@ -148,6 +149,9 @@ static enum status run_epoch(struct run *run, bool *done, bool *leads, struct er
     }
     if (status != RETRY)
         TRY(status);
+    if (status == RETRY && run->finishing) /* aborted: it is not formed again */
+        return FAIL(err, FATAL, EX_TEMPFAIL,
+                    "the last epoch could not be committed; the next instance does it");
     status = kafka_leader_poll(run->leader, 0, leads, err);
     if (status != RETRY)
         TRY(status);
@@ -162,8 +166,10 @@ static enum status run_epochs(struct run *run, bool *leads, struct error *err) {
     *leads = true;
     for (bool done = false; !done;) {
         serve_reload(run);
-        if (stop_asked)
+        if (stop_asked) {
             stage_finish(run->session.stage);
+            run->finishing = true;
+        }
         TRY(run_epoch(run, &done, leads, err));
         if (!*leads)
             return OK;

@@ -44,8 +44,18 @@ class Signals(KafkaCase):
         self.wait_for_events(500)
         broker_signal(signal.SIGSTOP)
         self.addCleanup(broker_signal, signal.SIGCONT)
+        self.wait_until(self.is_stuck, 'an epoch that cannot be committed', [self.stage])
         self.stage.signal(signal.SIGTERM)
         self.wait_until(self.has_seen_the_signal, 'SIGTERM', [self.stage])
+
+    def is_stuck(self):
+        """The main thread, which has records enough, does nothing: it waits for the broker in the middle of an epoch."""
+        def ticks():
+            with open(f'/proc/{self.stage.process.pid}/task/{self.stage.process.pid}/stat') as file:
+                return file.read().rsplit(')')[1].split()[11:13]
+        before = ticks()
+        time.sleep(0.5)
+        return ticks() == before
 
     def has_seen_the_signal(self):
         """Signals that wait for a process are a set: a second one would be lost."""
