@@ -41,7 +41,7 @@ class Signals(KafkaCase):
         """The stage has much to do, and nobody to commit it to."""
         self.start()
         self.feed(20000)
-        self.wait_for_events(500)
+        self.wait_until(lambda: 'event=run.progress' in self.stage.said(), 'progress', [self.stage])
         broker_signal(signal.SIGSTOP)
         self.addCleanup(broker_signal, signal.SIGCONT)
         self.wait_until(self.is_stuck, 'an epoch that cannot be committed', [self.stage])
@@ -72,8 +72,8 @@ class Signals(KafkaCase):
 
     def test_it_drains(self):
         self.start()
-        self.feed(10000)
-        self.wait_for_events(1000)
+        self.feed(20000)
+        self.wait_until(lambda: 'event=run.progress' in self.stage.said(), 'progress', [self.stage])
         self.assertEqual(self.stage.terminate(), OK, self.stage.said())
         self.assertIn('event=run.drained', self.stage.said())
         self.judge_after_restart()
@@ -81,13 +81,13 @@ class Signals(KafkaCase):
     def test_asked_twice_it_leaves_at_once(self):
         self.stop_broker_in_the_middle()
         self.stage.signal(signal.SIGTERM)
-        self.assertEqual(self.stage.process.wait(PATIENCE_RUN_S), TRY_AGAIN)
+        self.assertEqual(self.stage.process.wait(PATIENCE_RUN_S), TRY_AGAIN, self.stage.said())
         self.assertIn('asked twice', self.stage.said())
         self.judge_after_restart()
 
     def test_it_does_not_drain_for_ever(self):
         self.stop_broker_in_the_middle()
-        self.assertEqual(self.stage.process.wait(PATIENCE_RUN_S), TRY_AGAIN)
+        self.assertEqual(self.stage.process.wait(PATIENCE_RUN_S), TRY_AGAIN, self.stage.said())
         self.assertIn('kafka.drain_s', self.stage.said())
         self.judge_after_restart()
 
