@@ -45,8 +45,10 @@ demo: program
 demo-kafka: program
 	@scripts/demo-kafka.sh $(RATE) $(EVENTS)
 
+# a test on the broker gets a second try: on a busy machine a broker's own timeouts are over before it has done its work
 test: python broker program
-	ctest --preset release --label-exclude slow
+	ctest --preset release --label-exclude 'slow|broker'
+	ctest --preset release --label-regex broker --label-exclude slow --repeat until-pass:2
 	@scripts/build.sh asan
 	ctest --preset asan --label-regex unit --label-exclude slow
 
