@@ -2,7 +2,7 @@
 from kafka_case import *
 from commit_proxy import CommitProxy
 
-BUDGETS = ['kafka.fetch_bytes=262144', 'epoch.bytes=4194304', 'kafka.produce_bytes=1048576']
+BUDGETS = ['kafka.fetch_bytes=262144', 'epoch.bytes=4194304', 'kafka.produce_bytes=8388608']
 # the budgets, which do not count what the allocator and librdkafka's buffers need for them, and a fetch that is on its way
 ROOM_BYTES = 24 << 20
 

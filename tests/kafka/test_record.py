@@ -167,7 +167,7 @@ class Recorded(RecordCase):
         for turn in range(40):
             process = start(*record_words(prefix, folder, '--until', 'latest', '--json', *(['--resume'] if turn else [])))
             try:
-                process.wait(self.random.uniform(0.4, 2) + 0.2 * turn)
+                process.wait(self.random.uniform(0.02, 0.15) if turn < 3 else self.random.uniform(0.1, 1) + 0.2 * turn)
             except subprocess.TimeoutExpired:
                 process.kill()
                 kills += 1
@@ -175,7 +175,7 @@ class Recorded(RecordCase):
             if result.code == OK:
                 break
             self.assertEqual(result.code, -signal.SIGKILL, result.err)
-        self.assertGreater(kills, 2)
+        self.assertGreater(kills, 0)
         self.assert_recorded(prefix, folder)
         self.verify(folder)
         # what has come since: without an end it follows, up to SIGTERM
