@@ -1,5 +1,6 @@
 /* coldstream compare: two replays of one recording, side by side, with paired intervals. */
 #include "base/log.h"
+#include "cli/answer.h"
 #include "cli/commands.h"
 #include "cli/paired.h"
 #include "cli/properties.h"
@@ -163,13 +164,9 @@ static void print_text(const struct comparison *c, const struct arguments *argum
 
 /* ---- JSON ---- */
 
-static json_t *number(double x) {
-    return isfinite(x) ? json_real(x) : json_null();
-}
-
 static json_t *both(double a, double b) {
-    return json_pack("{s:o, s:o, s:o}", "a", number(a), "b", number(b), "difference",
-                     number(b - a));
+    return json_pack("{s:o, s:o, s:o}", "a", json_number(a), "b", json_number(b), "difference",
+                     json_number(b - a));
 }
 
 static void add_difference(void *self, const char *path, const char *a, const char *b) {
@@ -187,9 +184,9 @@ static void print_json(const struct comparison *c, const struct arguments *argum
     for (int m = 0; m < PAIRED_METRICS; m++) {
         const struct paired_interval *interval = &c->paired.metrics[m];
         json_t *row = both(exact(&c->evaluations[0], m), exact(&c->evaluations[1], m));
-        json_object_set_new(row, "low", number(interval->low));
-        json_object_set_new(row, "high", number(interval->high));
-        json_object_set_new(row, "better", number(interval->better));
+        json_object_set_new(row, "low", json_number(interval->low));
+        json_object_set_new(row, "high", json_number(interval->high));
+        json_object_set_new(row, "better", json_number(interval->better));
         json_object_set_new(answer, metric_names[m], row);
     }
     for (uint32_t i = 0; i < count; i++)

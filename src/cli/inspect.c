@@ -1,20 +1,14 @@
 #include "cli/inspect.h"
+#include "cli/answer.h"
 #include "cli/output_log.h"
 #include "cli/utc.h"
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #define NEAREST 5
 #define LISTED_MAX 32
-#define SID_BYTES 40
 #define MANIFEST_BYTES ((size_t)64 << 20)
-
-static const char *sid_text(const uint16_t codes[SID_CODES], char out[SID_BYTES]) {
-    snprintf(out, SID_BYTES, "%u-%u-%u.%u-%u", codes[0], codes[1], codes[2], codes[3], codes[4]);
-    return out;
-}
 
 /* Ids and titles come from outside; what is no UTF-8 is shown as Latin-1, so that something is. */
 static json_t *outside_text(struct bytes text) {
@@ -38,26 +32,18 @@ static json_t *time_of(int64_t ms) {
     return ms < 0 ? json_null() : json_string(utc_text(ms, text));
 }
 
-static json_t *number(double x) {
-    return isfinite(x) ? json_real(x) : json_null();
-}
-
-static json_t *count_of(uint64_t n) {
-    return json_integer((json_int_t)n);
-}
-
 /* ---- items ---- */
 
 static json_t *items_json(const struct model *model, const uint32_t *rows, uint32_t count) {
     json_t *list = json_array();
     for (uint32_t i = 0; i < count; i++) {
         struct item_facts facts;
-        char text[SID_BYTES];
+        char text[SID_TEXT_BYTES];
         model_item_facts(model, rows[i], &facts);
         json_t *one = json_object();
         json_object_set_new(one, "sid", json_string(sid_text(facts.codes, text)));
-        json_object_set_new(one, "shown", count_of(facts.exposures));
-        json_object_set_new(one, "clicks", count_of(facts.clicks));
+        json_object_set_new(one, "shown", json_count(facts.exposures));
+        json_object_set_new(one, "clicks", json_count(facts.clicks));
         json_object_set_new(one, "item", outside_text(facts.id));
         json_object_set_new(one, "title", outside_text(facts.title));
         json_array_append_new(list, one);
@@ -78,8 +64,8 @@ static enum status take_sid(void *self, const struct row_output *row, struct err
     if (strcmp(row->table, "sid") != 0 || !bytes_equal(row->key, history->id))
         return OK;
     json_t *one = json_object();
-    char text[SID_BYTES];
-    json_object_set_new(one, "epoch", count_of(row->epoch));
+    char text[SID_TEXT_BYTES];
+    json_object_set_new(one, "epoch", json_count(row->epoch));
     if (row->value.data == NULL) {
         json_object_set_new(one, "sid", json_null());
         json_object_set_new(one, "reason", json_string("DELISTED"));
@@ -119,21 +105,21 @@ static enum status each_row(struct session *session, output_row take, void *self
 }
 
 static void facts_json(const struct item_facts *facts, json_t *out) {
-    char text[SID_BYTES];
+    char text[SID_TEXT_BYTES];
     json_object_set_new(out, "item", outside_text(facts->id));
     json_object_set_new(out, "title", outside_text(facts->title));
     json_object_set_new(out, "listed", time_of(facts->listed_ms));
-    json_object_set_new(out, "shown", count_of(facts->exposures));
-    json_object_set_new(out, "clicks", count_of(facts->clicks));
+    json_object_set_new(out, "shown", json_count(facts->exposures));
+    json_object_set_new(out, "clicks", json_count(facts->clicks));
     json_object_set_new(out, "first_shown", time_of(facts->first_shown_ms));
     json_object_set_new(out, "sid",
                         facts->has_sid ? json_string(sid_text(facts->codes, text)) : json_null());
     if (!facts->has_sid)
         return;
-    json_object_set_new(out, "generation", count_of(facts->generation));
-    json_object_set_new(out, "codebook_version", count_of(facts->codebook_version));
-    json_object_set_new(out, "quantisation_error", number((double)facts->quantisation_error));
-    json_object_set_new(out, "gate", number((double)facts->gate));
+    json_object_set_new(out, "generation", json_count(facts->generation));
+    json_object_set_new(out, "codebook_version", json_count(facts->codebook_version));
+    json_object_set_new(out, "quantisation_error", json_number((double)facts->quantisation_error));
+    json_object_set_new(out, "gate", json_number((double)facts->gate));
 }
 
 enum status inspect_item(struct session *session, const char *id, json_t **answer,
@@ -184,7 +170,7 @@ enum status inspect_sid(struct session *session, const char *sid, json_t **answe
     uint64_t found;
     uint32_t count = model_with_prefix(model, wanted, (uint32_t)depth, rows, LISTED_MAX, &found);
     json_object_set_new(*answer, "sid", json_string(sid));
-    json_object_set_new(*answer, "items", count_of(found));
+    json_object_set_new(*answer, "items", json_count(found));
     json_object_set_new(*answer, "most_shown", items_json(model, rows, count));
     return OK;
 }
@@ -228,18 +214,18 @@ static json_t *manifest_json(const struct manifest *m) {
     json_t *batches = json_array(), *out = json_object();
     for (uint32_t b = 0; b < m->batch_count; b++)
         json_array_append_new(batches, json_integer(m->batches[b]));
-    json_object_set_new(out, "epoch", count_of(m->epoch));
+    json_object_set_new(out, "epoch", json_count(m->epoch));
     json_object_set_new(out, "kind", json_string(m->kind == EPOCH_CLICK ? "click" : "content"));
     json_object_set_new(out, "time", time_of(m->timestamp_ms));
     json_object_set_new(out, "watermark", time_of(m->watermark_ms));
-    json_object_set_new(out, "generation", count_of(m->generation));
-    json_object_set_new(out, "codebook_version", count_of(m->codebook_version));
-    json_object_set_new(out, "events", count_of(c->events));
-    json_object_set_new(out, "applied", count_of(c->applied));
+    json_object_set_new(out, "generation", json_count(m->generation));
+    json_object_set_new(out, "codebook_version", json_count(m->codebook_version));
+    json_object_set_new(out, "events", json_count(c->events));
+    json_object_set_new(out, "applied", json_count(c->applied));
     json_object_set_new(out, "parked", json_integer((json_int_t)c->parked));
-    json_object_set_new(out, "dead_letters", count_of(c->dead_letters));
-    json_object_set_new(out, "labelled", count_of(c->labelled));
-    json_object_set_new(out, "rows", count_of(c->rows));
+    json_object_set_new(out, "dead_letters", json_count(c->dead_letters));
+    json_object_set_new(out, "labelled", json_count(c->labelled));
+    json_object_set_new(out, "rows", json_count(c->rows));
     json_object_set_new(out, "batches", batches);
     json_object_set_new(out, "digest", json_string(digest_hex(m->state, hex)));
     json_object_set_new(out, "build", json_string(m->build));

@@ -1,8 +1,6 @@
 #include "cli/output_log.h"
 #include <stdio.h>
 
-#define LOG_PARTITIONS_MAX 512 /* 64 of each output topic, 1 of epochs */
-
 struct log_partition {
     struct recorded_partition file;
     struct recording_reader *reader;
@@ -12,7 +10,7 @@ struct output_log {
     const char *dir;
     struct codec *codec;
     uint32_t count;
-    struct log_partition partitions[LOG_PARTITIONS_MAX];
+    struct log_partition partitions[OUTPUT_PARTITIONS_MAX];
 };
 
 static struct log_partition *find_partition(struct output_log *log, enum topic topic,
@@ -32,9 +30,9 @@ enum status output_log_open(struct output_log **out, const char *dir,
     *out = log;
     for (enum topic topic = TOPIC_INPUTS; topic < TOPIC_COUNT; topic++)
         for (int32_t p = 0; p < written->partitions[topic]; p++) {
-            if (log->count == LOG_PARTITIONS_MAX)
-                return FAIL(err, FATAL, EX_CONFIG, "%s: more than %d output partitions", dir,
-                            LOG_PARTITIONS_MAX);
+            if (log->count == OUTPUT_PARTITIONS_MAX)
+                return FAIL(err, FATAL, EX_CONFIG, "%s: more than %u output partitions", dir,
+                            OUTPUT_PARTITIONS_MAX);
             struct log_partition *partition = &log->partitions[log->count++];
             partition->file = (struct recorded_partition){.topic = topic, .partition = p};
             snprintf(partition->file.file, sizeof partition->file.file, "%s-%d.avro",
@@ -77,17 +75,13 @@ enum status output_log_manifest(struct output_log *log, struct arena *scratch, s
                : status;
 }
 
-static bool has_rows(enum topic topic) {
-    return topic == TOPIC_SEMANTIC_IDS || topic == TOPIC_RANKER_DELTAS ||
-           topic == TOPIC_CHANGELOG || topic == TOPIC_CODEBOOKS;
-}
-
 enum status output_log_rows(struct output_log *log, const struct manifest *manifest,
                             output_row take, void *self, struct error *err) {
     for (uint32_t e = 0; e < manifest->end_count; e++) {
         const struct output_end *end = &manifest->ends[e];
         struct log_partition *partition = find_partition(log, end->topic, end->partition);
-        while (partition && has_rows(end->topic) && partition->next_offset < end->end_offset) {
+        while (partition && topic_has_rows(end->topic) &&
+               partition->next_offset < end->end_offset) {
             struct record record;
             struct row_output row;
             bool got;

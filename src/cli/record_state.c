@@ -12,26 +12,6 @@
 
 /* ---- folding ---- */
 
-static enum status fold_record(struct session *session, struct compacted *compacted,
-                               const struct record *record, struct error *err) {
-    struct row_output row;
-    TRY(codec_decode_row(session->codec, record, &row, err));
-    struct table *table = tables_named(stage_tables(session->stage), bytes_text(row.table));
-    if (table == NULL)
-        return FAIL(err, FATAL, EX_CONFIG,
-                    "%s-%d, offset %" PRId64
-                    ": a row of table '%s', which this configuration does not have: give the "
-                    "stage's own configuration",
-                    topic_name(record->topic), record->partition, record->offset, row.table);
-    struct folded_row folded_row = {table, row.key, row.position, row.version, row.value};
-    return compacted_fold(compacted, &folded_row, row.epoch, err);
-}
-
-static bool has_rows(enum topic topic) {
-    return topic == TOPIC_SEMANTIC_IDS || topic == TOPIC_RANKER_DELTAS ||
-           topic == TOPIC_CHANGELOG || topic == TOPIC_CODEBOOKS;
-}
-
 static enum status fold_log(struct session *session, struct record_plan *plan,
                             struct compacted *compacted, struct error *err) {
     struct kafka_span spans[RECORDED_PARTITIONS_MAX];
@@ -39,7 +19,7 @@ static enum status fold_log(struct session *session, struct record_plan *plan,
     for (uint32_t i = 0; i < plan->start.end_count; i++) {
         const struct output_end *end = &plan->start.ends[i];
         int64_t low, high;
-        if (!has_rows(end->topic))
+        if (!topic_has_rows(end->topic))
             continue;
         TRY(kafka_copy_range(plan->asking, end->topic, end->partition, &low, &high, err));
         spans[count++] = (struct kafka_span){end->topic, end->partition, low, end->end_offset};
@@ -47,10 +27,14 @@ static enum status fold_log(struct session *session, struct record_plan *plan,
     TRY(kafka_copy_begin(plan->asking, spans, count, err));
     while (!*plan->stop && !kafka_copy_done(plan->asking)) {
         struct record record;
+        struct folded_row row;
+        uint64_t epoch;
         bool got;
         TRY(kafka_copy_next(plan->asking, &record, &got, err));
-        if (got)
-            TRY(fold_record(session, compacted, &record, err));
+        if (!got)
+            continue;
+        TRY(restore_row(session, &record, &row, &epoch, err));
+        TRY(compacted_fold(compacted, &row, epoch, err));
     }
     return OK;
 }

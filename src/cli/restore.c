@@ -1,5 +1,4 @@
 #include "cli/restore.h"
-#include "apply/fold.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "cli/output_log.h"
@@ -145,7 +144,24 @@ static enum status fold_one(struct fold *fold, const struct manifest *manifest, 
     return status;
 }
 
-static bool manifest_digest(void *self, const char *table, struct digest *out) {
+enum status restore_row(const struct session *session, const struct record *record,
+                        struct folded_row *out, uint64_t *epoch, struct error *err) {
+    struct row_output row;
+    TRY(codec_decode_row(session->codec, record, &row, err));
+    struct table *table = tables_named(stage_tables(session->stage), bytes_text(row.table));
+    if (table == NULL)
+        return FAIL(
+            err, FATAL, EX_CONFIG,
+            "%s-%d, offset %" PRId64
+            ": the log has rows of table '%s' and this configuration has no such table: run with "
+            "the model.variant of before, or under another kafka.application and kafka.prefix",
+            topic_name(record->topic), record->partition, record->offset, row.table);
+    *out = (struct folded_row){table, row.key, row.position, row.version, row.value};
+    *epoch = row.epoch;
+    return OK;
+}
+
+bool restore_digest(void *self, const char *table, struct digest *out) {
     const struct manifest *manifest = self;
     for (uint32_t i = 0; i < manifest->table_count; i++)
         if (strcmp(manifest->tables[i].name, table) == 0) {
@@ -157,7 +173,7 @@ static bool manifest_digest(void *self, const char *table, struct digest *out) {
 
 enum status restore_check_state(const struct session *session, struct manifest *manifest,
                                 const char *where, struct error *err) {
-    const char *name = fold_differs(stage_tables(session->stage), manifest_digest, manifest);
+    const char *name = fold_differs(stage_tables(session->stage), restore_digest, manifest);
     if (name != NULL)
         return FAIL(
             err, FATAL, EX_DATAERR,

@@ -1,6 +1,7 @@
 #include "cli/run_restore.h"
 #include "apply/follower.h"
 #include "base/log.h"
+#include "cli/restore.h"
 #include "cli/run_snapshot.h"
 #include <inttypes.h>
 #include <poll.h>
@@ -12,7 +13,6 @@
 #define STEP_RECORDS 2000
 #define BEGINNINGS_MAX 3 /* of a state that does not become what its manifest says */
 #define DIFFERS_S 5      /* so long is waited for a manifest that explains it */
-#define ENDS_MAX 512
 
 /* The manifests come last in the order of slots: the others are the follower's partitions. */
 static const enum topic topics[] = {TOPIC_CHANGELOG, TOPIC_RANKER_DELTAS, TOPIC_CODEBOOKS,
@@ -133,7 +133,7 @@ static enum status start_from_snapshot(struct run_follower *f, const struct snap
 }
 
 static enum status begin(struct run_follower *f, struct error *err) {
-    int64_t from[ENDS_MAX + 1];
+    int64_t from[OUTPUT_PARTITIONS_MAX + 1];
     struct snapshot_note note = {0};
     f->snapshot_epoch = 0;
     tables_clear(stage_tables(f->session->stage));
@@ -169,38 +169,20 @@ static void begin_anew(struct run_follower *f, const char *why) {
 
 static enum status take_row(struct run_follower *f, uint32_t slot, const struct record *record,
                             struct error *err) {
-    struct row_output row;
-    TRY(codec_decode_row(f->session->codec, record, &row, err));
-    struct table *table = tables_named(stage_tables(f->session->stage), bytes_text(row.table));
-    if (table == NULL)
-        return FAIL(
-            err, FATAL, EX_CONFIG,
-            "%s-%d, offset %" PRId64
-            ": the log has rows of table '%s' and this configuration has no such table: run with "
-            "the model.variant of before, or under another kafka.application and kafka.prefix",
-            topic_name(record->topic), record->partition, record->offset, row.table);
-    struct folded_row folded = {table, row.key, row.position, row.version, row.value};
-    enum status status = follower_row(f->follower, slot, record->offset, row.epoch, &folded, err);
+    struct folded_row row;
+    uint64_t epoch;
+    TRY(restore_row(f->session, record, &row, &epoch, err));
+    enum status status = follower_row(f->follower, slot, record->offset, epoch, &row, err);
     if (status == BAD_RECORD)
         error_context(err, "%s-%d, offset %" PRId64, topic_name(record->topic), record->partition,
                       record->offset);
     return status;
 }
 
-static bool manifest_digest(void *self, const char *table, struct digest *out) {
-    const struct manifest *manifest = self;
-    for (uint32_t i = 0; i < manifest->table_count; i++)
-        if (strcmp(manifest->tables[i].name, table) == 0) {
-            *out = manifest->tables[i].digest;
-            return true;
-        }
-    return false;
-}
-
 static enum status take_manifest(struct run_follower *f, const struct record *record,
                                  struct error *err) {
     struct manifest manifest;
-    int64_t ends[ENDS_MAX];
+    int64_t ends[OUTPUT_PARTITIONS_MAX];
     uint32_t rows = 0;
     arena_reset(&f->manifest);
     TRY(codec_decode_manifest(f->session->codec, record, &f->manifest, &manifest, err));
@@ -221,7 +203,7 @@ static enum status take_manifest(struct run_follower *f, const struct record *re
         rows++;
     }
     f->newest_ends = rows;
-    return follower_manifest(f->follower, manifest.epoch, ends, manifest_digest, &manifest, err);
+    return follower_manifest(f->follower, manifest.epoch, ends, restore_digest, &manifest, err);
 }
 
 static enum status take(struct run_follower *f, uint32_t wait_ms, bool *came, struct error *err) {

@@ -1,4 +1,5 @@
 #include "cli/run_snapshot.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "cli/restore.h"
@@ -19,9 +20,8 @@
 
 /* Of the note: epoch, application and prefix (a byte of length before each), number of ends, and of each topic, partition, offset. */
 #define END_BYTES 16u
-#define ENDS_MAX 512u
 #define NAME_BYTES_MAX 255u
-#define NOTE_BYTES_MAX (8 + 2 * (1 + NAME_BYTES_MAX) + 4 + ENDS_MAX * END_BYTES)
+#define NOTE_BYTES_MAX (8 + 2 * (1 + NAME_BYTES_MAX) + 4 + OUTPUT_PARTITIONS_MAX * END_BYTES)
 
 static bool wanted(const struct session *session) {
     return session->settings.snapshot_folder[0] != '\0';
@@ -30,12 +30,6 @@ static bool wanted(const struct session *session) {
 static void path_of(const struct session *session, const char *suffix, char path[FILE_PATH_BYTES]) {
     snprintf(path, FILE_PATH_BYTES, "%s/" SNAPSHOT_FILE "%s", session->settings.snapshot_folder,
              suffix);
-}
-
-static int64_t now_ms(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 /* ---- the note ---- */
@@ -89,7 +83,7 @@ static bool read_note(struct session *session, struct bytes bytes, struct identi
         !take_name(&bytes, &identity->prefix))
         return false;
     uint32_t count = get_be32(head + 8);
-    if (count > ENDS_MAX || bytes.len != count * END_BYTES)
+    if (count > OUTPUT_PARTITIONS_MAX || bytes.len != count * END_BYTES)
         return false;
     struct output_end *ends = arena_must(&session->arena, (count + 1) * sizeof *ends);
     for (uint32_t i = 0; i < count; i++) {
@@ -136,7 +130,7 @@ enum status run_snapshot_read(struct session *session, struct snapshot_note *not
     char path[FILE_PATH_BYTES];
     struct bytes bytes;
     struct identity identity = {{0}, {0}};
-    int64_t begun_ms = now_ms();
+    int64_t begun_ms = clock_ms();
     *note = (struct snapshot_note){0};
     if (!wanted(session))
         return OK;
@@ -156,7 +150,7 @@ enum status run_snapshot_read(struct session *session, struct snapshot_note *not
     TRY(status);
     TRY(check_identity(session, &identity, err));
     log_info("snapshot.read", "path=\"%s\" epoch=%" PRIu64 " ms=%" PRId64, path, note->epoch,
-             now_ms() - begun_ms);
+             clock_ms() - begun_ms);
     return OK;
 }
 
@@ -190,7 +184,7 @@ static _Noreturn void child(const struct session *session, const struct manifest
 static void begin(struct run_snapshot *s, const struct session *session,
                   const struct manifest *manifest) {
     int ends[2];
-    int64_t begun_ms = now_ms();
+    int64_t begun_ms = clock_ms();
     s->last_epoch = manifest->epoch; /* also when it fails: the next try is snapshot.epochs on */
     if (pipe2(ends, O_CLOEXEC) != 0) {
         log_warn("snapshot.failed", "epoch=%" PRIu64 " text=\"pipe: %s\"", manifest->epoch,
@@ -212,7 +206,7 @@ static void begin(struct run_snapshot *s, const struct session *session,
     s->child_epoch = manifest->epoch;
     s->begun_ms = begun_ms;
     log_info("snapshot.begun", "epoch=%" PRIu64 " held_up_ms=%" PRId64, manifest->epoch,
-             now_ms() - begun_ms);
+             clock_ms() - begun_ms);
 }
 
 /* Whether no child is at work (any more). */
@@ -226,7 +220,7 @@ static bool idle(struct run_snapshot *s, bool wait) {
         return false;
     if (pid > 0 && WIFEXITED(result) && WEXITSTATUS(result) == EX_OK) {
         log_info("snapshot.written", "epoch=%" PRIu64 " ms=%" PRId64, s->child_epoch,
-                 now_ms() - s->begun_ms);
+                 clock_ms() - s->begun_ms);
     } else {
         ssize_t len = read(s->child_says, text, sizeof text - 1);
         if (len > 0)

@@ -1,5 +1,6 @@
 #include "cli/summary.h"
 #include "base/log.h"
+#include "cli/answer.h"
 #include "math/blas_core.h"
 #include <inttypes.h>
 #include <jansson.h>
@@ -39,13 +40,6 @@ void summary_collect(const struct session *session, double seconds, uint64_t eve
     out->blas_core = blas_core_running();
 }
 
-/* NaN has no place in JSON: null. */
-static json_t *number(double x) {
-    return isfinite(x) ? json_real(x) : json_null();
-}
-static json_t *count_of(uint64_t n) {
-    return json_integer((json_int_t)n);
-}
 static double events_per_s(const struct summary *s) {
     return s->seconds > 0 ? (double)s->run_events / s->seconds : 0.0;
 }
@@ -66,21 +60,21 @@ static json_t *dead_letters_json(const struct stage_totals *totals) {
     for (int r = 0; r < DEAD_REASON_COUNT; r++)
         if (totals->dead_by_reason[r])
             json_object_set_new(out, dead_reason_name((enum dead_reason)r),
-                                count_of(totals->dead_by_reason[r]));
+                                json_count(totals->dead_by_reason[r]));
     return out;
 }
 
 static void counts_json(const struct summary *s, json_t *out) {
     const struct stage_totals *t = &s->totals;
-    json_object_set_new(out, "events", count_of(t->events));
-    json_object_set_new(out, "applied", count_of(t->applied));
-    json_object_set_new(out, "parked", count_of(t->parked));
-    json_object_set_new(out, "dead_letters", count_of(t->dead_letters));
+    json_object_set_new(out, "events", json_count(t->events));
+    json_object_set_new(out, "applied", json_count(t->applied));
+    json_object_set_new(out, "parked", json_count(t->parked));
+    json_object_set_new(out, "dead_letters", json_count(t->dead_letters));
     json_object_set_new(out, "dead_letters_by_reason", dead_letters_json(t));
-    json_object_set_new(out, "redelivered", count_of(t->redelivered));
-    json_object_set_new(out, "late", count_of(t->late));
-    json_object_set_new(out, "labelled", count_of(t->labelled));
-    json_object_set_new(out, "epochs", count_of(t->epochs));
+    json_object_set_new(out, "redelivered", json_count(t->redelivered));
+    json_object_set_new(out, "late", json_count(t->late));
+    json_object_set_new(out, "labelled", json_count(t->labelled));
+    json_object_set_new(out, "epochs", json_count(t->epochs));
 }
 
 /* i2i Hit@30 on pairs that no encoder had learned from. */
@@ -88,37 +82,38 @@ static json_t *hits_json(const struct evaluation *e) {
     static const char *const spaces[] = {"raw", "z", "z_decoded", "shadow", "shadow_decoded"};
     json_t *hits = json_object();
     for (size_t s = 0; s < sizeof spaces / sizeof *spaces; s++)
-        json_object_set_new(hits, spaces[s], number(e->hits[s]));
+        json_object_set_new(hits, spaces[s], json_number(e->hits[s]));
     return hits;
 }
 
 static void evaluation_json(const struct evaluation *e, json_t *out) {
     json_t *by_exposures = json_object(), *gate = json_object(), *utilisation = json_array();
     for (int k = 0; k < EXPOSURE_BUCKETS; k++) {
-        json_object_set_new(by_exposures, exposure_bucket_names[k], number(e->auc_by_exposures[k]));
-        json_object_set_new(gate, exposure_bucket_names[k], number(e->gate_by_exposures[k]));
+        json_object_set_new(by_exposures, exposure_bucket_names[k],
+                            json_number(e->auc_by_exposures[k]));
+        json_object_set_new(gate, exposure_bucket_names[k], json_number(e->gate_by_exposures[k]));
     }
     for (int l = 0; l < SID_CODES; l++)
-        json_array_append_new(utilisation, number(e->utilisation[l]));
-    json_object_set_new(out, "items", count_of(e->items));
-    json_object_set_new(out, "onboarded", count_of(e->onboarded));
-    json_object_set_new(out, "auc", number(e->auc));
-    json_object_set_new(out, "auc_cold", number(e->auc_cold));
+        json_array_append_new(utilisation, json_number(e->utilisation[l]));
+    json_object_set_new(out, "items", json_count(e->items));
+    json_object_set_new(out, "onboarded", json_count(e->onboarded));
+    json_object_set_new(out, "auc", json_number(e->auc));
+    json_object_set_new(out, "auc_cold", json_number(e->auc_cold));
     json_object_set_new(out, "auc_by_exposures", by_exposures);
     json_object_set_new(out, "gate_by_exposures", gate);
-    json_object_set_new(out, "gauc", number(e->gauc));
-    json_object_set_new(out, "ne", number(e->ne));
-    json_object_set_new(out, "calibration", number(e->calibration));
-    json_object_set_new(out, "sid_unique", number(e->sid_unique));
-    json_object_set_new(out, "sid_churn", number(e->sid_churn_per_day));
+    json_object_set_new(out, "gauc", json_number(e->gauc));
+    json_object_set_new(out, "ne", json_number(e->ne));
+    json_object_set_new(out, "calibration", json_number(e->calibration));
+    json_object_set_new(out, "sid_unique", json_number(e->sid_unique));
+    json_object_set_new(out, "sid_churn", json_number(e->sid_churn_per_day));
     json_object_set_new(out, "utilisation", utilisation);
-    json_object_set_new(out, "quantisation_error", number(e->quantisation_error));
+    json_object_set_new(out, "quantisation_error", json_number(e->quantisation_error));
     json_object_set_new(out, "hit30", hits_json(e));
-    json_object_set_new(out, "encoder_steps", count_of(e->encoder_steps));
-    json_object_set_new(out, "generation", count_of(e->generation));
-    json_object_set_new(out, "releases", count_of(e->releases));
-    json_object_set_new(out, "codebook_version", count_of(e->codebook_version));
-    json_object_set_new(out, "codebook_resets", count_of(e->codebook_resets));
+    json_object_set_new(out, "encoder_steps", json_count(e->encoder_steps));
+    json_object_set_new(out, "generation", json_count(e->generation));
+    json_object_set_new(out, "releases", json_count(e->releases));
+    json_object_set_new(out, "codebook_version", json_count(e->codebook_version));
+    json_object_set_new(out, "codebook_resets", json_count(e->codebook_resets));
 }
 
 void summary_json(const struct summary *s, FILE *out) {
@@ -130,9 +125,9 @@ void summary_json(const struct summary *s, FILE *out) {
     evaluation_json(&s->evaluation, object);
     json_object_set_new(object, "digest", json_string(digest_hex(s->digest, hex)));
     json_object_set_new(object, "blas_core", json_string(s->blas_core));
-    json_object_set_new(object, "seconds", number(s->seconds));
-    json_object_set_new(object, "events_per_s", number(events_per_s(s)));
-    json_object_set_new(object, "peak_rss_bytes", count_of(s->peak_rss_bytes));
+    json_object_set_new(object, "seconds", json_number(s->seconds));
+    json_object_set_new(object, "events_per_s", json_number(events_per_s(s)));
+    json_object_set_new(object, "peak_rss_bytes", json_count(s->peak_rss_bytes));
     json_object_set_new(object, "tables", tables_json(s->tables));
     json_dumpf(object, out, JSON_COMPACT | JSON_REAL_PRECISION(9));
     fputc('\n', out);
@@ -219,6 +214,15 @@ static void print_title(FILE *out, struct bytes title) {
         fputc(title.data[i] < 0x20 || title.data[i] == 0x7F ? '?' : title.data[i], out);
 }
 
+static void print_item(const struct model *model, uint32_t row, const char *indent, FILE *out) {
+    struct item_facts facts;
+    char text[SID_TEXT_BYTES];
+    model_item_facts(model, row, &facts);
+    fprintf(out, "%s%s  ", indent, sid_text(facts.codes, text));
+    print_title(out, facts.title.len ? facts.title : facts.id);
+    fputc('\n', out);
+}
+
 void summary_listings(const struct session *session, uint32_t count, FILE *out) {
     struct model *model = stage_model(session->stage);
     uint32_t rows[16], near[3];
@@ -228,19 +232,9 @@ void summary_listings(const struct session *session, uint32_t count, FILE *out) 
     if (count > 0)
         fprintf(out, "\nlast listings, their SIDs, and the items nearest to them\n");
     for (uint32_t i = 0; i < count; i++) {
-        struct item_facts facts;
-        model_item_facts(model, rows[i], &facts);
-        fprintf(out, "  %u-%u-%u.%u-%u  ", facts.codes[0], facts.codes[1], facts.codes[2],
-                facts.codes[3], facts.codes[4]);
-        print_title(out, facts.title.len ? facts.title : facts.id);
-        fputc('\n', out);
+        print_item(model, rows[i], "  ", out);
         uint32_t found = model_nearest(model, rows[i], near, 3);
-        for (uint32_t n = 0; n < found; n++) {
-            model_item_facts(model, near[n], &facts);
-            fprintf(out, "      %u-%u-%u.%u-%u  ", facts.codes[0], facts.codes[1], facts.codes[2],
-                    facts.codes[3], facts.codes[4]);
-            print_title(out, facts.title.len ? facts.title : facts.id);
-            fputc('\n', out);
-        }
+        for (uint32_t n = 0; n < found; n++)
+            print_item(model, near[n], "      ", out);
     }
 }

@@ -1,7 +1,6 @@
 /* Prequential evaluation: every sample is counted with the score it got before it was learned from. AUC comes from
  * histograms of the scores that are rows like everything else, so it survives restarts and costs O(1) per sample; a pair in the
  * same bin counts one half. */
-#include "math/nearest.h"
 #include "math/vector.h"
 #include "model/model_private.h"
 #include <math.h>
@@ -223,22 +222,14 @@ static void evaluate_sids(struct model *m, struct evaluation *out) {
     out->sid_unique = (double)own / count;
 }
 
-/* How far the SIDs' decoded vectors lie from z, as the codebooks stand. Of SIDs of the current generation. */
-static double evaluate_quantisation(struct model *m) {
-    float *decoded = arena_alloc(&m->scratch, m->config.tokenizer.z_dims * 4);
-    double wrong = 0, all = 0;
-    for (uint32_t row = 0; decoded != NULL && row < table_end(m->sid); row++) {
-        if (!table_live(m->sid, row))
-            continue;
-        const struct sid_row *sid = table_value(m->sid, row);
-        if (sid->generation != model_generation(m))
-            continue;
-        const float *z = table_value(m->z, row);
-        tokenizer_decode(m->tokenizer, sid->codes, decoded);
-        wrong += (double)squared_distance(z, decoded, m->config.tokenizer.z_dims);
-        all += (double)vector_dot(m->config.tokenizer.z_dims, z, z);
-    }
-    return all > 0 ? wrong / all : (double)NAN;
+/* Of SIDs of the current generation, as the codebooks stand. */
+static double evaluate_quantisation(const struct model *m) {
+    struct quantised sum = {0};
+    for (uint32_t row = 0; row < table_end(m->sid); row++)
+        if (table_live(m->sid, row) &&
+            ((const struct sid_row *)table_value(m->sid, row))->generation == model_generation(m))
+            semantic_id_measure(m, row, &sum);
+    return sum.all > 0 ? sum.wrong / sum.all : (double)NAN;
 }
 
 double model_auc(const struct model *model) {

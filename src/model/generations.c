@@ -11,8 +11,6 @@
  * A release comes when the shadow is better, when quantisation has become worse by the drift factor, or on schedule. */
 #include "math/assignment.h"
 #include "math/linalg.h"
-#include "math/nearest.h"
-#include "math/vector.h"
 #include "model/model_private.h"
 #include <string.h>
 
@@ -89,18 +87,11 @@ static void encode_sample(const struct model *m, struct tokenizer *tokenizer,
 }
 
 /* Mean |z - decoded z|^2 of the sample under the SIDs it has, over |z|^2. */
-static double sample_error(struct model *m, const struct sample_items *s) {
-    size_t dz = m->config.tokenizer.z_dims;
-    double wrong = 0, all = 0;
-    for (uint32_t i = 0; i < s->n; i++) {
-        float decoded[Z_DIMS_MAX];
-        const float *z = table_value(m->z, s->item[i]);
-        const struct sid_row *sid = table_value(m->sid, s->item[i]);
-        tokenizer_decode(m->tokenizer, sid->codes, decoded);
-        wrong += (double)squared_distance(z, decoded, (uint32_t)dz);
-        all += (double)vector_dot(dz, z, z);
-    }
-    return all > 0 ? wrong / all : 0;
+static double sample_error(const struct model *m, const struct sample_items *s) {
+    struct quantised sum = {0};
+    for (uint32_t i = 0; i < s->n; i++)
+        semantic_id_measure(m, s->item[i], &sum);
+    return sum.all > 0 ? sum.wrong / sum.all : 0;
 }
 
 /* ---- the release ---- */

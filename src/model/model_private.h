@@ -168,6 +168,11 @@ uint32_t semantic_ids_sample(const struct model *model, uint32_t generation, uin
                              uint32_t max, uint32_t *items);
 /* Before an item's SID is taken out. */
 void semantic_id_release(struct model *model, uint32_t item_row);
+/* Sums over items with a SID: |z - decoded z|^2 as the codebooks stand, and |z|^2. */
+struct quantised {
+    double wrong, all;
+};
+void semantic_id_measure(const struct model *model, uint32_t item_row, struct quantised *sum);
 
 /* codebook_updates.c */
 enum status codebook_updates_create(struct model *model, struct arena *arena, struct error *err);

@@ -1,5 +1,7 @@
 /* Items get their SIDs, keep them or change them. Whatever gives an item another SID goes through semantic_id_set(), which
  * also sees to it that the ranker has the rows it points to. */
+#include "math/nearest.h"
+#include "math/vector.h"
 #include "model/model_private.h"
 #include <string.h>
 
@@ -162,4 +164,14 @@ uint32_t semantic_ids_sample(const struct model *m, uint32_t generation, uint64_
             items[n++] = row;
     }
     return n;
+}
+
+void semantic_id_measure(const struct model *m, uint32_t item_row, struct quantised *sum) {
+    uint32_t dz = m->config.tokenizer.z_dims;
+    float decoded[Z_DIMS_MAX];
+    const float *z = table_value(m->z, item_row);
+    const struct sid_row *sid = table_value(m->sid, item_row);
+    tokenizer_decode(m->tokenizer, sid->codes, decoded);
+    sum->wrong += (double)squared_distance(z, decoded, dz);
+    sum->all += (double)vector_dot(dz, z, z);
 }

@@ -31,6 +31,11 @@ static const char *const reason_names[DEAD_REASON_COUNT] = {
     [DEAD_UNKNOWN_ITEM] = "unknown-item",
 };
 
+bool topic_has_rows(enum topic topic) {
+    return topic == TOPIC_SEMANTIC_IDS || topic == TOPIC_RANKER_DELTAS ||
+           topic == TOPIC_CHANGELOG || topic == TOPIC_CODEBOOKS;
+}
+
 const char *topic_name(enum topic topic) {
     ASSERT(topic < TOPIC_COUNT);
     return topic_names[topic];

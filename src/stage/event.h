@@ -21,6 +21,7 @@ enum topic {
 };
 #define TOPIC_INPUTS 2 /* the first two are inputs */
 
+bool topic_has_rows(enum topic topic);    /* of tables: neither manifests nor dead letters */
 const char *topic_name(enum topic topic); /* "item-content", ... as in DESIGN section 2 */
 bool topic_of_name(struct bytes name, enum topic *out);
 

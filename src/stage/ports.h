@@ -30,6 +30,9 @@ struct source_port {
     void (*formed)(void *self);
 };
 
+/* Of all outputs together: 64 of each topic, 1 of epochs. */
+#define OUTPUT_PARTITIONS_MAX 512u
+
 struct sink_port {
     void *self;
     /* One epoch is one transaction: begin, put ..., commit or abort. */

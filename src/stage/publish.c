@@ -1,8 +1,6 @@
 /* Publishing: every row that the epoch changed, its dead letters, and the manifest that seals it. */
 #include "stage/stage_private.h"
 
-#define ENDS_MAX 512 /* of output partitions: 64 of each topic, 1 of epochs */
-
 static enum status put(struct stage *stage, const struct output *output, struct error *err) {
     struct record record;
     TRY(stage->codec.encode(stage->codec.self, output, &record, err));
@@ -120,8 +118,8 @@ static enum status put_manifest(struct stage *stage, enum epoch_kind kind, bool 
                                 struct error *err) {
     const struct stage_row *state = stage_state(stage);
     uint32_t ends_count = 0, tables = tables_count(stage->tables);
-    struct output_end *ends = arena_must(&stage->epoch, ENDS_MAX * sizeof *ends);
-    TRY(stage->sink.ends(stage->sink.self, ends, ENDS_MAX, &ends_count, err));
+    struct output_end *ends = arena_must(&stage->epoch, OUTPUT_PARTITIONS_MAX * sizeof *ends);
+    TRY(stage->sink.ends(stage->sink.self, ends, OUTPUT_PARTITIONS_MAX, &ends_count, err));
     for (uint32_t i = 0; i < ends_count; i++)
         ends[i].end_offset += ends[i].topic == TOPIC_EPOCHS; /* past this manifest */
     stage->manifest = (struct manifest){.epoch = state->epoch,

@@ -58,12 +58,6 @@ static const struct {
     {"test.mock.num.brokers", NULL},
 };
 
-int64_t kafka_now_ms(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* ---- properties ---- */
 
 static enum status refuse_owned(const char *key, struct error *err) {
@@ -239,7 +233,7 @@ static bool tells_of_connection(const char *facility) {
 static bool away_line_due(uint32_t *left_out) {
     static _Atomic int64_t last_ms = -AWAY_LINE_MS;
     static _Atomic uint32_t count;
-    int64_t now_ms = kafka_now_ms(), last = last_ms;
+    int64_t now_ms = clock_ms(), last = last_ms;
     if (now_ms - last < AWAY_LINE_MS || !atomic_compare_exchange_strong(&last_ms, &last, now_ms)) {
         count++;
         return false;

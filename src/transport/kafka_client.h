@@ -5,6 +5,7 @@
 #include <librdkafka/rdkafka.h>
 #include <stdatomic.h>
 
+#include "base/clock.h"
 #include "transport/kafka.h"
 
 /* A request that takes longer has failed; the caller may try again. */
@@ -13,8 +14,6 @@
 #define KAFKA_MESSAGE_BYTES_MAX (4 << 20)
 /* Of a CLIENT_PROBE's records. */
 #define PROBE_BYTES_MAX (16 << 20)
-/* Of all outputs together. */
-#define KAFKA_OUTPUT_PARTITIONS_MAX 512
 
 enum client_role {
     CLIENT_ADMIN,    /* topics: metadata and administration */
@@ -64,7 +63,6 @@ enum status kafka_range(rd_kafka_t *client, const char *name, int32_t partition,
 /* Borrows the message's bytes. Of more than HEADERS_MAX headers the first are taken. False: a topic that is none of ours. */
 bool kafka_record(const struct kafka_config *config, const rd_kafka_message_t *message,
                   struct record *out);
-int64_t kafka_now_ms(void); /* monotonic */
 
 /* A topic as it is on the broker. */
 #define TOPIC_SETTINGS 8

@@ -140,9 +140,9 @@ void kafka_leader_leave(struct kafka_leader *leader) {
         rd_kafka_unsubscribe(leader->client);
         rd_kafka_queue_t *queue = rd_kafka_queue_get_consumer(leader->client);
         rd_kafka_error_t *error = rd_kafka_consumer_close_queue(leader->client, queue);
-        int64_t deadline_ms = kafka_now_ms() + LEAVE_MS;
+        int64_t deadline_ms = clock_ms() + LEAVE_MS;
         while (error == NULL && !rd_kafka_consumer_closed(leader->client) &&
-               kafka_now_ms() < deadline_ms) {
+               clock_ms() < deadline_ms) {
             rd_kafka_message_t *message = rd_kafka_consumer_poll(leader->client, 50);
             if (message != NULL)
                 rd_kafka_message_destroy(message);

@@ -17,7 +17,7 @@ struct kafka_log {
         asker; /* on the reader's connection a request would wait behind a fetch that waits for records */
     rd_kafka_message_t *message; /* borrowed by the record handed out last */
     uint32_t slot_count;
-    struct log_slot *slots; /* [KAFKA_OUTPUT_PARTITIONS_MAX] */
+    struct log_slot *slots; /* [OUTPUT_PARTITIONS_MAX] */
 };
 
 /* ---- opening ---- */
@@ -30,9 +30,9 @@ static enum status add_topic(struct kafka_log *log, enum topic topic, struct err
     if (partitions == 0)
         return FAIL(err, FATAL, EX_CONFIG, "topic %s is not there: let the stage create it", name);
     for (int32_t p = 0; p < partitions; p++) {
-        if (log->slot_count == KAFKA_OUTPUT_PARTITIONS_MAX)
-            return FAIL(err, FATAL, EX_CONFIG, "the outputs have more than %d partitions",
-                        KAFKA_OUTPUT_PARTITIONS_MAX);
+        if (log->slot_count == OUTPUT_PARTITIONS_MAX)
+            return FAIL(err, FATAL, EX_CONFIG, "the outputs have more than %u partitions",
+                        OUTPUT_PARTITIONS_MAX);
         log->slots[log->slot_count++] = (struct log_slot){.topic = topic, .partition = p};
     }
     return OK;
@@ -51,7 +51,7 @@ static enum status begin(struct kafka_log *log, const enum topic *topics, uint32
 enum status kafka_log_open(struct kafka_log **out, const struct kafka_config *config,
                            const enum topic *topics, uint32_t count, struct error *err) {
     struct arena arena;
-    size_t slots_bytes = KAFKA_OUTPUT_PARTITIONS_MAX * sizeof(struct log_slot);
+    size_t slots_bytes = OUTPUT_PARTITIONS_MAX * sizeof(struct log_slot);
     TRY(arena_reserve(&arena, "Kafka log", slots_bytes + sizeof(struct kafka_log) + 128, err));
     struct kafka_log *log = arena_must(&arena, sizeof *log);
     struct log_slot *slots = arena_must(&arena, slots_bytes);
@@ -192,13 +192,13 @@ enum status kafka_log_next(struct kafka_log *log, uint32_t wait_ms, struct recor
 
 static enum status read_to_end(struct kafka_log *log, struct arena *arena, struct record *out,
                                bool *got, struct error *err) {
-    int64_t deadline_ms = kafka_now_ms() + LAST_PATIENCE_MS;
+    int64_t deadline_ms = clock_ms() + LAST_PATIENCE_MS;
     while (kafka_log_share(log) < 1) {
         struct record record;
         bool came;
         uint32_t slot;
         TRY(kafka_log_next(log, log->config.poll_ms, &record, &came, &slot, err));
-        if (kafka_now_ms() > deadline_ms)
+        if (clock_ms() > deadline_ms)
             return FAIL(err, RETRY, EX_TEMPFAIL, "reading %s: nothing from the broker for %d s",
                         topic_name(log->slots[0].topic), LAST_PATIENCE_MS / 1000);
         if (!came)

@@ -89,7 +89,7 @@ static enum status probe_reading(struct probe *probe, struct error *err) {
     }
     rd_kafka_assign(client, list);
     rd_kafka_topic_partition_list_destroy(list);
-    for (int64_t end = kafka_now_ms() + PROBE_MS; open > 0 && kafka_now_ms() < end;) {
+    for (int64_t end = clock_ms() + PROBE_MS; open > 0 && clock_ms() < end;) {
         rd_kafka_message_t *message = rd_kafka_consumer_poll(client, 100);
         for (int t = 0; message != NULL && message->rkt != NULL && t < KAFKA_TOPICS; t++)
             if (codes[t] == RD_KAFKA_RESP_ERR__TIMED_OUT &&
@@ -232,8 +232,7 @@ static enum status probe_joining(struct probe *probe, struct error *err) {
     TRY(kafka_leader_join(&leader, probe->config, err));
     enum status status = OK;
     bool leads = false;
-    for (int64_t end = kafka_now_ms() + PROBE_MS;
-         !leads && status != FATAL && kafka_now_ms() < end;)
+    for (int64_t end = clock_ms() + PROBE_MS; !leads && status != FATAL && clock_ms() < end;)
         status = kafka_leader_poll(leader, 100, &leads, err);
     kafka_leader_leave(leader);
     note(probe,

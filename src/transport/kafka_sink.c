@@ -47,7 +47,7 @@ struct kafka_sink {
     int32_t partitions[TOPIC_COUNT];
     uint32_t first_slot[TOPIC_COUNT];
     uint32_t slot_count;
-    struct sink_slot *slots; /* [KAFKA_OUTPUT_PARTITIONS_MAX] */
+    struct sink_slot *slots; /* [OUTPUT_PARTITIONS_MAX] */
 
     /* the open epoch */
     bool in_epoch, begun; /* begun: the producer has a transaction */
@@ -65,7 +65,7 @@ static struct sink_slot *epochs_slot(struct kafka_sink *sink) {
 }
 
 static int remaining_ms(const struct kafka_sink *sink) {
-    int64_t left = sink->begun_ms + sink->config.transaction_timeout_ms - kafka_now_ms();
+    int64_t left = sink->begun_ms + sink->config.transaction_timeout_ms - clock_ms();
     return left > 1 ? (int)left : 1;
 }
 
@@ -165,8 +165,8 @@ static enum status read_manifests(struct kafka_sink *sink, rd_kafka_t *client, i
     rd_kafka_topic_partition_list_add(list, name, 0)->offset = from;
     rd_kafka_resp_err_t code = rd_kafka_assign(client, list);
     rd_kafka_topic_partition_list_destroy(list);
-    int64_t deadline_ms = kafka_now_ms() + CALL_MS;
-    while (code == RD_KAFKA_RESP_ERR_NO_ERROR && kafka_now_ms() < deadline_ms) {
+    int64_t deadline_ms = clock_ms() + CALL_MS;
+    while (code == RD_KAFKA_RESP_ERR_NO_ERROR && clock_ms() < deadline_ms) {
         rd_kafka_message_t *message = rd_kafka_consumer_poll(client, 100);
         if (message == NULL)
             continue;
@@ -307,7 +307,7 @@ static enum status sink_begin(void *self, uint64_t epoch, struct error *err) {
     arena_reset(&sink->manifest_arena);
     sink->in_epoch = true;
     sink->epoch = epoch;
-    sink->begun_ms = kafka_now_ms();
+    sink->begun_ms = clock_ms();
     sink->puts = 0;
     atomic_store(&sink->end_txn_sent, 0);
     sink->undelivered = RD_KAFKA_RESP_ERR_NO_ERROR;
@@ -471,7 +471,7 @@ static enum status send_positions(struct kafka_sink *sink, const struct position
 
 /* The commit may have reached the broker or not: a new producer puts an end to the matter, and the epochs topic tells which. */
 static enum status settle(struct kafka_sink *sink, struct error *err) {
-    int64_t deadline_ms = kafka_now_ms() + 4 * (int64_t)sink->config.transaction_timeout_ms;
+    int64_t deadline_ms = clock_ms() + 4 * (int64_t)sink->config.transaction_timeout_ms;
     bool mine;
     drop_producer(sink);
     for (;;) {
@@ -480,7 +480,7 @@ static enum status settle(struct kafka_sink *sink, struct error *err) {
             break;
         if (status != RETRY)
             return status;
-        if (kafka_now_ms() > deadline_ms) {
+        if (clock_ms() > deadline_ms) {
             struct error cause = *err;
             return FAIL(err, FATAL, EX_UNAVAILABLE,
                         "epoch %" PRIu64 ": it is not known whether it was committed, a restart "
@@ -580,9 +580,9 @@ static enum status make_slots(struct kafka_sink *sink, struct error *err) {
         sink->partitions[topic] = partitions;
         sink->bytes_max[topic] = message_bytes_max(&sink->config, facts[topic].message_bytes_max);
         for (int32_t p = 0; p < partitions; p++) {
-            if (sink->slot_count == KAFKA_OUTPUT_PARTITIONS_MAX)
-                return FAIL(err, FATAL, EX_CONFIG, "the outputs have more than %d partitions",
-                            KAFKA_OUTPUT_PARTITIONS_MAX);
+            if (sink->slot_count == OUTPUT_PARTITIONS_MAX)
+                return FAIL(err, FATAL, EX_CONFIG, "the outputs have more than %u partitions",
+                            OUTPUT_PARTITIONS_MAX);
             sink->slots[sink->slot_count++] =
                 (struct sink_slot){.topic = (enum topic)topic, .partition = p};
         }
@@ -599,7 +599,7 @@ static enum status start(struct kafka_sink *sink, struct error *err) {
 enum status kafka_sink_open(struct kafka_sink **out, const struct kafka_config *config,
                             struct kafka_leader *leader, struct error *err) {
     struct arena arena, manifest;
-    size_t slots_bytes = KAFKA_OUTPUT_PARTITIONS_MAX * sizeof(struct sink_slot);
+    size_t slots_bytes = OUTPUT_PARTITIONS_MAX * sizeof(struct sink_slot);
     TRY(arena_reserve(&arena, "Kafka sink", slots_bytes + sizeof(struct kafka_sink) + 128, err));
     enum status status = arena_reserve(&manifest, "manifest in doubt", MANIFEST_BYTES, err);
     if (status != OK) {

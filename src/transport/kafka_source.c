@@ -99,7 +99,7 @@ static enum status refresh_partitions(struct kafka_source *source, struct error 
             log_info("kafka.partitions", "topic=%s before=%d now=%d", name, before, now);
         TRY(add_slots(source, (enum topic)topic, now, err));
     }
-    source->refresh_at_ms = kafka_now_ms() + REFRESH_MS;
+    source->refresh_at_ms = clock_ms() + REFRESH_MS;
     return OK;
 }
 
@@ -234,7 +234,7 @@ static enum status source_next(void *self, struct record *out, bool *got, bool *
     bool gave_listing = source->gave_listing;
     *got = *end = source->gave_listing = false;
     give_back(source);
-    int64_t now_ms = kafka_now_ms();
+    int64_t now_ms = clock_ms();
     if (now_ms >= source->refresh_at_ms)
         TRY(refresh_partitions(source, err));
     TRY(place_all(source, err));
@@ -284,7 +284,7 @@ static enum status source_rewind(void *self, const struct position *positions, u
 static bool source_due(void *self) {
     const struct kafka_source *source = self;
     return source->waiting_since_ms != 0 &&
-           kafka_now_ms() - source->waiting_since_ms >= (int64_t)source->config.linger_ms;
+           clock_ms() - source->waiting_since_ms >= (int64_t)source->config.linger_ms;
 }
 
 static void source_formed(void *self) {

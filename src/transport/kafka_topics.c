@@ -458,7 +458,7 @@ enum status kafka_try_creating(rd_kafka_t *client, const struct kafka_config *co
 #define CREATED_MS 60000
 static enum status await_all(rd_kafka_t *client, const struct kafka_config *config,
                              struct error *err) {
-    int64_t deadline_ms = kafka_now_ms() + CREATED_MS;
+    int64_t deadline_ms = clock_ms() + CREATED_MS;
     for (int topic = 0; topic < KAFKA_TOPICS;) {
         char name[KAFKA_NAME_BYTES];
         int32_t partitions;
@@ -470,7 +470,7 @@ static enum status await_all(rd_kafka_t *client, const struct kafka_config *conf
         }
         if (status == FATAL)
             return FATAL;
-        if (kafka_now_ms() > deadline_ms)
+        if (clock_ms() > deadline_ms)
             return FAIL(err, RETRY, EX_TEMPFAIL, "topic %s: created, but not there after %d s",
                         name, CREATED_MS / 1000);
         usleep(20000);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "base/clock.h"
 #include "base/log.h"
 
 #include "base/poison.h"
@@ -38,12 +39,6 @@ struct registry {
     uint32_t count;
     struct known known[SCHEMAS_MAX];
 };
-
-static int64_t now_ms(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static size_t take(char *data, size_t size, size_t count, void *self) {
     struct registry *registry = self;
@@ -104,7 +99,7 @@ void registry_close(struct registry *registry) {
 /* ---- asking ---- */
 
 static enum status trouble(struct registry *registry, struct error *err) {
-    registry->pause_until_ms = now_ms() + PAUSE_MS;
+    registry->pause_until_ms = clock_ms() + PAUSE_MS;
     log_warn("registry.away", "url=\"%s\" text=\"%s\"", registry->url, registry->trouble);
     return FAIL(err, RETRY, EX_TEMPFAIL, "schema registry %s: %s", registry->url,
                 registry->trouble);
@@ -135,7 +130,7 @@ static enum status get(struct registry *registry, const char *path, json_t **out
                        struct error *err) {
     char url[1024];
     long http = 0;
-    if (now_ms() < registry->pause_until_ms) {
+    if (clock_ms() < registry->pause_until_ms) {
         usleep(100000); /* whoever asks again at once does not spin */
         return FAIL(err, RETRY, EX_TEMPFAIL, "schema registry %s: %s", registry->url,
                     registry->trouble);
@@ -171,7 +166,7 @@ static enum status keep(struct registry *registry, int32_t id, const char *json,
         known = &registry->known[SCHEMAS_MAX - 1]; /* the last one is asked for again */
     else if (known == NULL)
         known = &registry->known[registry->count++];
-    *known = (struct known){.id = id, .asked_ms = now_ms()};
+    *known = (struct known){.id = id, .asked_ms = clock_ms()};
     if (json == NULL)
         return OK;
     known->json = arena_text(&registry->arena, json, strlen(json));
@@ -202,7 +197,7 @@ enum status registry_schema(struct registry *registry, int32_t id, const char **
         *json = known->json;
         return OK;
     }
-    if (known != NULL && now_ms() < known->asked_ms + UNKNOWN_MS)
+    if (known != NULL && clock_ms() < known->asked_ms + UNKNOWN_MS)
         return FAIL(err, BAD_RECORD, EX_DATAERR, "the registry has no schema %d", id);
     snprintf(path, sizeof path, "/schemas/ids/%d", id);
     enum status status = get(registry, path, &answer, err);

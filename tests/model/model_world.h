@@ -3,6 +3,7 @@
 #ifndef TESTS_MODEL_WORLD_H
 #define TESTS_MODEL_WORLD_H
 
+#include "../ranker_whole.h"
 #include "base/rng.h"
 #include "model/model_private.h"
 
@@ -47,21 +48,8 @@ static inline struct model_config small_model(void) {
                    .books = {8, 8, 8, 8, 8},
                    .prefix_rows = 64,
                    .hidden = {8, 4},
-                   .rate_rows = 0.1f,
-                   .rate_dense = 0.05f,
-                   .accumulator_rows = 0.01f,
-                   .accumulator_dense = 1e-5f,
-                   .init_rows = 0.05f,
-                   .sharpness = 4.0f,
-                   .banks = 1,
-                   .gate = GATE_LEARNED,
+                   RANKER_WHOLE,
                    .gate_hidden = 4,
-                   .opq = 1,
-                   .mba = 1,
-                   .cross = 1,
-                   .opq_share = 0.5f,
-                   .kl_weight = 0.1f,
-                   .contrast_weight = 0.05f,
                    .seed = 3},
         .train_listings = 200,
         .items_max = ITEMS_MAX,

@@ -3,6 +3,7 @@
 #ifndef TESTS_RANKER_WORLD_H
 #define TESTS_RANKER_WORLD_H
 
+#include "../ranker_whole.h"
 #include "base/rng.h"
 #include "model/ranker.h"
 #include <stdio.h>
@@ -36,21 +37,8 @@ static inline struct ranker_config world_config(enum variant variant) {
                                   .books = {64, 64, 64, 64, 64},
                                   .prefix_rows = 16384,
                                   .hidden = {64, 32},
-                                  .rate_rows = 0.1f,
-                                  .rate_dense = 0.05f,
-                                  .accumulator_rows = 0.01f,
-                                  .accumulator_dense = 1e-5f,
-                                  .init_rows = 0.05f,
-                                  .sharpness = 4.0f,
-                                  .banks = 1,
-                                  .gate = GATE_LEARNED,
+                                  RANKER_WHOLE,
                                   .gate_hidden = 16,
-                                  .opq = 1,
-                                  .mba = 1,
-                                  .cross = 1,
-                                  .opq_share = 0.5f,
-                                  .kl_weight = 0.1f,
-                                  .contrast_weight = 0.05f,
                                   .seed = 1};
 }
 

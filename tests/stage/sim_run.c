@@ -1,4 +1,5 @@
 #include "sim_run.h"
+#include "../ranker_whole.h"
 
 #include "apply/fold.h"
 
@@ -43,21 +44,8 @@ void sim_setup_small(struct sim_setup *out) {
                                                    .books = {8, 6, 5, 4, 4},
                                                    .prefix_rows = 64,
                                                    .hidden = {8, 4},
-                                                   .rate_rows = 0.1f,
-                                                   .rate_dense = 0.05f,
-                                                   .accumulator_rows = 0.01f,
-                                                   .accumulator_dense = 1e-5f,
-                                                   .init_rows = 0.05f,
-                                                   .sharpness = 4.0f,
-                                                   .banks = 1,
-                                                   .gate = GATE_LEARNED,
+                                                   RANKER_WHOLE,
                                                    .gate_hidden = 4,
-                                                   .opq = 1,
-                                                   .mba = 1,
-                                                   .cross = 1,
-                                                   .opq_share = 0.5f,
-                                                   .kl_weight = 0.1f,
-                                                   .contrast_weight = 0.05f,
                                                    .seed = 7},
                                         .train_listings = 20,
                                         .items_max = 512,
