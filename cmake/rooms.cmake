@@ -13,6 +13,8 @@ set(CMAKE_C_STANDARD 11)
 set(CMAKE_C_STANDARD_REQUIRED ON)
 set(CMAKE_C_EXTENSIONS ON)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON) # the rooms go into libcoldstream too
+set(CMAKE_C_VISIBILITY_PRESET hidden)
 add_compile_definitions(_GNU_SOURCE)
 # -ffp-contract=off: a fused multiply-add rounds once where two operations round twice, so with it the same
 # source would give other bits on another CPU. Same input, same bytes.

@@ -1,5 +1,5 @@
 #include "cli/check_connect.h"
-#include "cli/kafka_settings.h"
+#include "config/kafka_settings.h"
 #include <jansson.h>
 #include <stdio.h>
 

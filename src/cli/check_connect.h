@@ -2,7 +2,7 @@
 #ifndef CLI_CHECK_CONNECT_H
 #define CLI_CHECK_CONNECT_H
 
-#include "cli/settings.h"
+#include "config/settings.h"
 #include "transport/kafka.h"
 
 struct connection_check {

@@ -1,7 +1,7 @@
 /* coldstream check: every error of a configuration file, or what it comes to. */
 #include "cli/check_connect.h"
 #include "cli/commands.h"
-#include "cli/properties.h"
+#include "config/properties.h"
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>

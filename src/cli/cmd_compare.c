@@ -3,8 +3,8 @@
 #include "cli/answer.h"
 #include "cli/commands.h"
 #include "cli/paired.h"
-#include "cli/properties.h"
 #include "cli/restore.h"
+#include "config/properties.h"
 #include <inttypes.h>
 #include <jansson.h>
 #include <math.h>

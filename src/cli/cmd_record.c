@@ -2,11 +2,11 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "cli/commands.h"
-#include "cli/kafka_settings.h"
 #include "cli/progress_count.h"
 #include "cli/record_schemas.h"
 #include "cli/record_state.h"
 #include "cli/shipped.h"
+#include "config/kafka_settings.h"
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>

@@ -1,10 +1,10 @@
 /* coldstream run: the stage on Kafka. */
 #include "base/log.h"
 #include "cli/commands.h"
-#include "cli/kafka_settings.h"
 #include "cli/reload.h"
 #include "cli/run_restore.h"
 #include "cli/run_snapshot.h"
+#include "config/kafka_settings.h"
 #include "math/blas_core.h"
 #include <inttypes.h>
 #include <signal.h>

@@ -5,7 +5,7 @@
 #define CLI_COMMANDS_H
 
 #include "base/error.h"
-#include "cli/settings.h"
+#include "config/settings.h"
 #include <argp.h>
 #include <stdint.h>
 

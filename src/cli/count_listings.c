@@ -1,4 +1,5 @@
 #include "cli/count_listings.h"
+#include "config/model_settings.h"
 #include "stage/check.h"
 
 /* One listing or delisting; what the stage would set aside changes nothing. */
@@ -23,7 +24,7 @@ static enum status count_one(struct session *s, const struct model_config *model
 
 static enum status count_file(struct session *s, const struct recorded_partition *partition,
                               int64_t end_ms, struct table *items, struct error *err) {
-    const struct model_config model = session_model_config(s);
+    const struct model_config model = settings_model(&s->settings);
     struct recording_reader *reader;
     TRY(recording_reader_open(&reader, s->from, partition, err));
     enum status status = OK;

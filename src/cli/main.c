@@ -1,7 +1,7 @@
 /* The program: finds the command, runs it, and is the only place that exits. */
 #include "base/error.h"
 #include "cli/commands.h"
-#include "cli/nearest.h"
+#include "config/nearest.h"
 #include "math/blas_core.h"
 #include <errno.h>
 #include <signal.h>

@@ -1,6 +1,6 @@
 #include "cli/reload.h"
 #include "base/log.h"
-#include "cli/properties.h"
+#include "config/properties.h"
 #include <string.h>
 
 static void tell_problem(void *self, const char *text) {

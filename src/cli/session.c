@@ -2,11 +2,11 @@
 #include "base/log.h"
 #include "cli/commands.h"
 #include "cli/count_listings.h"
-#include "cli/kafka_settings.h"
-#include "cli/properties.h"
 #include "cli/shipped.h"
+#include "config/kafka_settings.h"
+#include "config/model_settings.h"
+#include "config/properties.h"
 #include "math/blas_core.h"
-#include "stage/modalities.h"
 #include <string.h>
 #include <unistd.h>
 
@@ -100,25 +100,8 @@ static uint32_t commonest(const uint32_t *lengths, uint32_t count) {
     return best;
 }
 
-/* content.dims from the modalities, where they are named. */
-static enum status lay_out(struct settings *settings, struct error *err) {
-    struct content_layout *layout = &settings->stage.layout;
-    uint32_t dims = layout->ngram_dims;
-    TRY(modalities_parse(settings->modalities, layout, err));
-    for (uint32_t m = 0; m < layout->modality_count; m++)
-        dims += layout->modalities[m].dims;
-    if (layout->modality_count > 0)
-        settings->content_dims = dims;
-    if (settings->content_dims > 0 && settings->content_dims <= layout->ngram_dims &&
-        layout->modality_count == 0)
-        return FAIL(err, FATAL, EX_CONFIG,
-                    "content.dims is %u, with %u of content.ngrams in it: no room for vectors",
-                    settings->content_dims, layout->ngram_dims);
-    return OK;
-}
-
 static enum status find_dims(struct session *s, struct error *err) {
-    TRY(lay_out(&s->settings, err));
+    TRY(settings_lay_out(&s->settings, err));
     uint32_t lengths[LENGTHS_READ], count = 0;
     for (uint32_t i = 0; i < s->info.partition_count && s->settings.content_dims == 0; i++)
         if (s->info.partitions[i].topic == TOPIC_ITEM_CONTENT)
@@ -131,12 +114,6 @@ static enum status find_dims(struct session *s, struct error *err) {
                     "or record the item-content topic too",
                     s->from);
     return OK;
-}
-
-static void fit_z_dims(struct session *s) {
-    uint32_t z_max = s->settings.content_dims & ~1u;
-    if (s->settings.z_dims > z_max)
-        s->settings.z_dims = z_max;
 }
 
 /* Codebooks trained at the last listing would serve nobody: a recording that lists too few items before its first interaction
@@ -181,7 +158,7 @@ enum status session_open(struct session *s, const struct settings *settings, con
     TRY(count_inputs(s, err));
     TRY(open_codec(s, err));
     TRY(find_dims(s, err));
-    fit_z_dims(s);
+    settings_fit_z(&s->settings);
     TRY(fit_train_listings(s, err));
     if (s->settings.warmup_events == 0)
         s->settings.warmup_events = (uint64_t)(s->settings.warmup_share * (double)s->interactions);
@@ -238,12 +215,12 @@ enum status session_open_live(struct session *s, const struct settings *settings
     s->settings = *settings;
     TRY(arena_reserve(&s->arena, "session", SESSION_BYTES, err));
     TRY(open_codec(s, err));
-    TRY(lay_out(&s->settings, err));
+    TRY(settings_lay_out(&s->settings, err));
     if (s->settings.content_dims < 2)
         return FAIL(err, FATAL, EX_CONFIG,
                     "content.dims must be set: on live topics no recording tells how long the "
                     "listings' vectors are");
-    fit_z_dims(s);
+    settings_fit_z(&s->settings);
     lasting_text(s);
     return settings->registry_url[0] != '\0' ? open_registry(s, err) : OK;
 }
@@ -274,44 +251,12 @@ enum status session_open_outputs(struct session *s, const char *dir, struct erro
     return recording_info_read(dir, &s->arena, &s->info, err);
 }
 
-struct model_config session_model_config(const struct session *s) {
-    const struct settings *c = &s->settings;
-    struct model_config m = {
-        .tokenizer = {.content_dims = c->content_dims, .z_dims = c->z_dims, .seed = c->seed},
-        .ranker = c->ranker,
-        .updates = c->updates,
-        .encoder = c->learned,
-        .generations = c->generations,
-        .train_listings = c->train_listings,
-        .items_max = c->items_max,
-        .users_max = c->users_max,
-        .id_bytes_max = c->id_bytes_max,
-        .title_bytes = c->title_bytes,
-        .warmup_events = c->warmup_events,
-        .seed = c->seed};
-    const struct content_layout *layout = &c->stage.layout;
-    for (uint32_t i = 0; i < layout->modality_count; i++)
-        m.tokenizer.parts[i] = layout->modalities[i].dims;
-    if (layout->modality_count == 0 && layout->ngram_dims > 0)
-        m.tokenizer.parts[0] = c->content_dims - layout->ngram_dims;
-    if (layout->ngram_dims > 0)
-        m.tokenizer.parts[layout->modality_count > 0 ? layout->modality_count : 1] =
-            layout->ngram_dims;
-    m.encoder.on = c->encoder == ENCODER_BEHAVIOUR;
-    memcpy(m.tokenizer.books, c->books, sizeof c->books);
-    memcpy(m.ranker.books, c->books, sizeof c->books);
-    m.ranker.z_dims = c->z_dims;
-    m.ranker.banks = c->generations.on ? 2 : 1;
-    m.ranker.seed = c->seed;
-    return m;
-}
-
 enum status session_stage(struct session *s, struct source_port source, struct sink_port sink,
                           struct error *err) {
     s->settings.stage.config_text = s->config_text;
     s->settings.stage.build = program_version;
     s->settings.stage.blas_core = blas_core_running();
-    struct model_config model = session_model_config(s);
+    struct model_config model = settings_model(&s->settings);
     return stage_create(&s->stage, &s->settings.stage, &model, source, sink, codec_port(s->codec),
                         err);
 }

@@ -2,8 +2,8 @@
 #ifndef CLI_SESSION_H
 #define CLI_SESSION_H
 
-#include "cli/settings.h"
 #include "codec/codec.h"
+#include "config/settings.h"
 #include "transport/recording.h"
 #include "transport/registry.h"
 
@@ -43,6 +43,5 @@ void session_close(struct session *session);
 
 /* What the stage writes: partitions of each output topic, schemas. */
 void session_writer_config(const struct session *session, struct recording_writer_config *out);
-struct model_config session_model_config(const struct session *session);
 
 #endif

@@ -1,6 +1,6 @@
 /* Any bytes as a configuration file: no crash, every error counted, and what is accepted reads
  * back to the same. */
-#include "cli/settings.h"
+#include "config/settings.h"
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

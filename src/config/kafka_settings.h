@@ -1,8 +1,8 @@
 /* The kafka.* settings as the transport takes them: for every command that talks to a broker. */
-#ifndef CLI_KAFKA_SETTINGS_H
-#define CLI_KAFKA_SETTINGS_H
+#ifndef CONFIG_KAFKA_SETTINGS_H
+#define CONFIG_KAFKA_SETTINGS_H
 
-#include "cli/settings.h"
+#include "config/settings.h"
 #include "transport/kafka.h"
 
 /* `settings` and what is put into `arena` are borrowed for as long as `out` is used. References to secrets in kafka.properties are resolved

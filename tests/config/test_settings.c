@@ -2,8 +2,8 @@
  * text reads back. */
 #include "base/file.h"
 #include "base/rng.h"
-#include "cli/nearest.h"
-#include "cli/properties.h"
+#include "config/nearest.h"
+#include "config/properties.h"
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -162,7 +162,8 @@ START_TEST(all_errors_are_reported) {
         "savior, full; did you mean "
         "id+sid?\n"
         "t:9:14: model.rate_rows: `0.1' is a text; write the number without quotes and tags\n"
-        "t:10:12: model.history: has settings below it where a single value is needed, such as 100\n"
+        "t:10:12: model.history: has settings below it where a single value is needed, such as "
+        "100\n"
         "t:12:16: content.title_bytes: 97 is not a multiple of 4\n"
         "t:13:8: content.dims: has no value; give it one, such as 0, or take the line out\n"
         "t:14:1: model: stands here a second time; the first is in line 2\n"

@@ -1,6 +1,6 @@
 /* "Did you mean": the known name nearest to what was typed. */
-#ifndef CLI_NEAREST_H
-#define CLI_NEAREST_H
+#ifndef CONFIG_NEAREST_H
+#define CONFIG_NEAREST_H
 
 #include <stdint.h>
 

@@ -1,4 +1,4 @@
-#include "cli/nearest.h"
+#include "config/nearest.h"
 #include <stddef.h>
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* A configuration file -> settings, through libyaml's events, which know line and column. Every
  * error is reported and reading goes on behind it; only where the text stops being YAML does it
  * end. */
-#include "cli/properties.h"
+#include "config/properties.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>

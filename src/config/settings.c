@@ -1,5 +1,5 @@
 #include "base/file.h"
-#include "cli/properties.h"
+#include "config/properties.h"
 #include <stdio.h>
 #include <string.h>
 

@@ -1,4 +1,4 @@
-#include "cli/kafka_settings.h"
+#include "config/kafka_settings.h"
 #include "base/file.h"
 #include <stdlib.h>
 #include <string.h>

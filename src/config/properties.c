@@ -1,4 +1,4 @@
-#include "cli/properties.h"
+#include "config/properties.h"
 #include "transport/recording.h"
 #include <stddef.h>
 

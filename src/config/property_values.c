@@ -1,7 +1,7 @@
 /* One property's value: from text, to text, checked. */
-#include "cli/kafka_settings.h"
-#include "cli/nearest.h"
-#include "cli/properties.h"
+#include "config/kafka_settings.h"
+#include "config/nearest.h"
+#include "config/properties.h"
 #include <errno.h>
 #include <stddef.h>
 #include <stdio.h>

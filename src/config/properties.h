@@ -1,9 +1,9 @@
 /* The property table: one row for each setting. It is the parser, the validator and the manual;
  * yaml.c finds the values in a file and hands them over as text. */
-#ifndef CLI_PROPERTIES_H
-#define CLI_PROPERTIES_H
+#ifndef CONFIG_PROPERTIES_H
+#define CONFIG_PROPERTIES_H
 
-#include "cli/settings.h"
+#include "config/settings.h"
 
 enum property_type {
     PROPERTY_U64, /* whole numbers ... */

@@ -1,7 +1,7 @@
-/* All configuration, as the property table (cli/properties.c) fills it: defaults, then the YAML file, then --set.
+/* All configuration, as the property table (config/properties.c) fills it: defaults, then the YAML file, then --set.
  * One table is the parser, the validator, --help and docs/CONFIGURATION.md. */
-#ifndef CLI_SETTINGS_H
-#define CLI_SETTINGS_H
+#ifndef CONFIG_SETTINGS_H
+#define CONFIG_SETTINGS_H
 
 #include "stage/stage.h"
 
