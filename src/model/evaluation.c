@@ -3,12 +3,12 @@
  * same bin counts one half. */
 #include "math/vector.h"
 #include "model/model_private.h"
+#include "model/pairs.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define ROWS_PER_BUCKET (SCORE_BINS / BINS_PER_ROW)
-#define COLD_BUCKETS 4 /* the first four buckets: fewer than 100 exposures */
 #define MS_PER_DAY 86400000.0
 
 const char *const exposure_bucket_names[EXPOSURE_BUCKETS] = {"0",     "1-4",     "5-19",
@@ -103,20 +103,6 @@ enum status evaluation_count(struct model *model, const struct sample *samples, 
     return OK;
 }
 
-/* Pairs (positive, negative) in which the positive scored higher, ties one half, over bins in rising order. */
-struct pairs {
-    double negatives, positives, won;
-};
-static void add_bin(struct pairs *p, double negatives, double positives) {
-    p->won += positives * (p->negatives + 0.5 * negatives);
-    p->negatives += negatives;
-    p->positives += positives;
-}
-static double auc_of(const struct pairs *p) {
-    double all = p->negatives * p->positives;
-    return all > 0 ? p->won / all : (double)NAN;
-}
-
 static struct score_bin bin_at(const struct model *m, uint32_t bucket, uint32_t bin) {
     uint32_t row = bucket * ROWS_PER_BUCKET + bin / BINS_PER_ROW;
     if (!table_live(m->score_bins, row))
@@ -130,7 +116,7 @@ static void evaluate_scores(const struct model *m, struct evaluation *out) {
         double sum[2] = {0, 0}, cold_sum[2] = {0, 0};
         for (uint32_t k = 0; k < EXPOSURE_BUCKETS; k++) {
             struct score_bin b = bin_at(m, k, bin);
-            add_bin(&buckets[k], b.negatives, b.positives);
+            pairs_add(&buckets[k], b.negatives, b.positives);
             sum[0] += b.negatives;
             sum[1] += b.positives;
             if (k < COLD_BUCKETS) {
@@ -138,13 +124,13 @@ static void evaluate_scores(const struct model *m, struct evaluation *out) {
                 cold_sum[1] += b.positives;
             }
         }
-        add_bin(&all, sum[0], sum[1]);
-        add_bin(&cold, cold_sum[0], cold_sum[1]);
+        pairs_add(&all, sum[0], sum[1]);
+        pairs_add(&cold, cold_sum[0], cold_sum[1]);
     }
-    out->auc = auc_of(&all);
-    out->auc_cold = auc_of(&cold);
+    out->auc = pairs_auc(&all);
+    out->auc_cold = pairs_auc(&cold);
     for (int k = 0; k < EXPOSURE_BUCKETS; k++) {
-        out->auc_by_exposures[k] = auc_of(&buckets[k]);
+        out->auc_by_exposures[k] = pairs_auc(&buckets[k]);
         out->events_by_exposures[k] = (uint64_t)(buckets[k].negatives + buckets[k].positives);
     }
 }
@@ -159,9 +145,9 @@ static double evaluate_gauc(const struct model *m) {
             &((const struct user_score_row *)table_value(m->user_scores, row))->all;
         struct pairs p = {0};
         for (uint32_t bin = 0; bin < USER_BINS; bin++)
-            add_bin(&p, user->negatives[bin], user->positives[bin]);
+            pairs_add(&p, user->negatives[bin], user->positives[bin]);
         if (p.negatives > 0 && p.positives > 0) {
-            sum += auc_of(&p) * (p.negatives + p.positives);
+            sum += pairs_auc(&p) * (p.negatives + p.positives);
             weight += p.negatives + p.positives;
         }
     }
@@ -181,7 +167,7 @@ const struct user_score_row *model_user_scores(const struct model *model, uint32
     return table_value(model->user_scores, user_row);
 }
 
-static double entropy(double rate) {
+double binary_entropy(double rate) {
     return -(rate * (double)log_f32((float)rate) + (1 - rate) * (double)log_f32((float)(1 - rate)));
 }
 
@@ -260,7 +246,7 @@ void model_evaluate(struct model *model, struct evaluation *out) {
     out->onboarded = state->onboarded;
     double events = (double)state->evaluated, positives = (double)state->positives;
     bool both = positives > 0 && positives < events;
-    out->ne = both ? state->loss_sum / events / entropy(positives / events) : (double)NAN;
+    out->ne = both ? state->loss_sum / events / binary_entropy(positives / events) : (double)NAN;
     out->calibration = positives > 0 ? state->probability_sum / positives : (double)NAN;
     double days = (double)(state->last_ms - state->first_ms) / MS_PER_DAY;
     bool lasted = state->onboarded > 0 && days > 0;

@@ -42,6 +42,7 @@ struct model_row {
 
 #define SCORE_BINS (1u << 16) /* of the probability, per exposure bucket */
 #define BINS_PER_ROW 16u
+#define COLD_BUCKETS 4 /* the first four buckets: fewer than 100 exposures */
 
 struct score_bin {
     uint32_t negatives, positives;
@@ -206,5 +207,7 @@ enum status batch_remember(struct model *model, const struct sample *samples, ui
 enum status evaluation_create(struct model *model, struct error *err);
 enum status evaluation_count(struct model *model, const struct sample *samples, uint32_t count,
                              struct error *err);
+/* In nats, of an event that happens at this rate; 0 < rate < 1. */
+double binary_entropy(double rate);
 
 #endif
