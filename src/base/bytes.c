@@ -1,7 +1,7 @@
 #include "base/bytes.h"
 
-/* How many bytes the well-formed character at p takes (Unicode table 3-7); 0 when there is none. */
-static size_t character_length(const uint8_t *p, size_t left) {
+/* Unicode table 3-7 */
+size_t utf8_length(const uint8_t *p, size_t left) {
     if (p[0] < 0x80)
         return p[0] != 0;
     size_t length;
@@ -36,7 +36,7 @@ bool bytes_is_utf8(struct bytes b) {
         return false;
     size_t at = 0;
     while (at < b.len) {
-        size_t length = character_length(b.data + at, b.len - at);
+        size_t length = utf8_length(b.data + at, b.len - at);
         if (length == 0)
             return false;
         at += length;

@@ -45,6 +45,8 @@ static inline uint32_t get_be32(const uint8_t in[4]) {
     return v;
 }
 
+/* How many bytes the well-formed UTF-8 character at p takes, of `left` (> 0) that are there; 0: there is none, or it is NUL. */
+size_t utf8_length(const uint8_t *p, size_t left);
 /* True when the run is well-formed UTF-8 without NUL. */
 bool bytes_is_utf8(struct bytes b);
 

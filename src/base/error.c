@@ -24,6 +24,7 @@ enum status error_set(struct error *err, enum status status, int exit_code, cons
     err->exit_code = exit_code;
     err->file = file;
     err->line = line;
+    err->see = NULL;
     /* Through a second buffer, since an argument may be the old err->text. */
     char text[ERROR_TEXT_BYTES];
     va_list args;
@@ -33,6 +34,12 @@ enum status error_set(struct error *err, enum status status, int exit_code, cons
     if (length >= (int)sizeof text)
         mark_cut(text);
     memcpy(err->text, text, sizeof text);
+    return status;
+}
+
+enum status error_see(enum status status, struct error *err, const char *entry) {
+    if (err != NULL)
+        err->see = entry;
     return status;
 }
 

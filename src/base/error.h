@@ -23,6 +23,7 @@ struct error {
     int exit_code;
     const char *file;
     int line;
+    const char *see; /* its entry in docs/RUNBOOK.md; NULL: the one of the exit code */
     char text[ERROR_TEXT_BYTES];
 };
 
@@ -39,6 +40,11 @@ const char *status_name(enum status status);
 /* return FAIL(err, FATAL, EX_DATAERR, "%s: not a recording", path); */
 #define FAIL(err, status, exit_code, ...)                                                          \
     error_set((err), (status), (exit_code), __FILE__, __LINE__, __VA_ARGS__)
+
+/* The same for an error with an entry of its own in docs/RUNBOOK.md. */
+#define FAIL_SEE(err, status, exit_code, entry, ...)                                               \
+    error_see(FAIL((err), (status), (exit_code), __VA_ARGS__), (err), (entry))
+enum status error_see(enum status status, struct error *err, const char *entry);
 
 /* Forwards any status but OK to the caller. */
 #define TRY(call)                                                                                  \

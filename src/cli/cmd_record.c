@@ -57,7 +57,7 @@ static enum status interrupted(struct error *err) {
 
 /* Questions to a broker that is away are asked again. */
 static enum status wait_a_moment(const struct record_plan *plan, struct error *err) {
-    log_warn("record.waiting", "text=\"%s\"", err->text);
+    log_warn("record.waiting", LOG_TEXT("text", err->text));
     if (*plan->stop)
         return interrupted(err);
     sleep(1);
@@ -89,11 +89,11 @@ static enum status begin_with_state(struct record_run *run, struct error *err) {
     TRY(record_state_fold(&run->session, plan, &whole, err));
     if (!whole && plan->start.epoch < plan->last.epoch && !*plan->stop) {
         log_warn("record.later",
-                 "text=\"the inputs up to epoch %" PRIu64
-                 " are not in the topics any more, and rows "
-                 "as they were then have been compacted away: the recording begins after epoch "
-                 "%" PRIu64 "\"",
-                 plan->start.epoch, plan->last.epoch);
+                 LOG_TEXT("text", "the inputs up to epoch inputs_gone are not in the topics any "
+                                  "more, and rows as they were then have been compacted away: the "
+                                  "recording begins after epoch begins_after"),
+                 LOG_UINT("inputs_gone", plan->start.epoch),
+                 LOG_UINT("begins_after", plan->last.epoch));
         record_plan_start_at_last(plan);
         TRY(record_state_fold(&run->session, plan, &whole, err));
     }
@@ -291,8 +291,8 @@ static enum status record(struct record_run *run, struct error *err) {
     if (!run->open)
         TRY(find_end(run, err));
     run->wanted = left(plan);
-    log_info("record.start", "to=\"%s\" partitions=%u state_epoch=%" PRIu64, run->arguments.to,
-             plan->span_count, plan->start.epoch);
+    log_info("record.start", LOG_TEXT("to", run->arguments.to),
+             LOG_UINT("partitions", plan->span_count), LOG_UINT("state_epoch", plan->start.epoch));
     TRY(kafka_copy_begin(run->copy, plan->spans, plan->span_count, err));
     status = copy_all(run, err);
     progress_end(&run->progress);
@@ -411,5 +411,5 @@ int cmd_record(int argc, char **argv) {
     if (status == OK)
         answer(&run);
     close_all(&run);
-    return status == OK ? EX_OK : command_fail(&err);
+    return status == OK ? EX_OK : command_fail_live("record.failed", &err);
 }

@@ -132,9 +132,9 @@ static void warn_short(const struct session *session) {
     uint64_t found = totals.events - totals.dead_by_reason[DEAD_DAMAGED];
     if (found < expected)
         log_warn("replay.short",
-                 "text=\"recording.yaml names more records than could be read: its files were cut "
-                 "or damaged\" named=%" PRIu64 " read=%" PRIu64,
-                 expected, found);
+                 LOG_TEXT("text", "recording.yaml names more records than could be read: its files "
+                                  "were cut or damaged"),
+                 LOG_UINT("named", expected), LOG_UINT("read", found));
 }
 
 static enum status replay(struct session *session, const struct arguments *a, struct error *err) {
@@ -167,8 +167,8 @@ static enum status replay(struct session *session, const struct arguments *a, st
     summary_collect(session, seconds, before.events, &summary);
     if (epoch > 0 && summary.run_events == 0)
         log_info("replay.complete",
-                 "text=\"this replay was finished before: nothing was left to do\" epochs=%" PRIu64,
-                 epoch);
+                 LOG_TEXT("text", "this replay was finished before: nothing was left to do"),
+                 LOG_UINT("epochs", epoch));
     summary_warn(&summary);
     if (a->json) {
         summary_json(&summary, stdout);
@@ -198,8 +198,8 @@ static enum status adopt_config(struct session *session, const char *outputs, st
     }
     if (text[0] == '\0' || strcmp(text, session->config_text) == 0)
         return OK;
-    log_warn("verify.config", "text=\"the outputs were made with other settings than -c and --set "
-                              "give; verifying with theirs\"");
+    log_warn("verify.config", LOG_TEXT("text", "the outputs were made with other settings than -c "
+                                               "and --set give; verifying with theirs"));
     return session_adopt(session, text, outputs, err);
 }
 
@@ -269,10 +269,11 @@ int cmd_replay(int argc, char **argv) {
     if (status == OK)
         status = session_open(&session, &settings, a.from, a.to, &err);
     if (status == OK) {
-        log_info("replay.start",
-                 "from=\"%s\" events=%" PRIu64 " listings=%" PRIu64 " dims=%u blas_core=%s", a.from,
-                 session.interactions + session.listings, session.listings,
-                 session.settings.content_dims, blas_core_running());
+        log_info("replay.start", LOG_TEXT("from", a.from),
+                 LOG_UINT("events", session.interactions + session.listings),
+                 LOG_UINT("listings", session.listings),
+                 LOG_UINT("dims", session.settings.content_dims),
+                 LOG_TEXT("blas_core", blas_core_running()));
         status = a.verify ? verify(&session, &a, &err) : replay(&session, &a, &err);
     }
     session_close(&session);

@@ -104,8 +104,9 @@ static enum status stand_by(struct run *run, struct error *err) {
         if (leads)
             return OK;
         if (!told)
-            log_info("run.standby",
-                     "text=\"another instance leads, or none yet: following the outputs\"");
+            log_info(
+                "run.standby",
+                LOG_TEXT("text", "another instance leads, or none yet: following the outputs"));
         told = true;
         status = run_follower_step(run->follower, STANDBY_WAIT_MS, err);
         if (status != RETRY)
@@ -120,11 +121,10 @@ static void tell_progress(const struct run *run, const struct stage_totals *tota
     if (totals->events == *shown)
         return;
     *shown = totals->events;
-    log_info("run.progress",
-             "epoch=%" PRIu64 " events=%" PRIu64 " labelled=%" PRIu64 " parked=%" PRIu64
-             " dead_letters=%" PRIu64 " auc=%.4f",
-             totals->epochs, totals->events, totals->labelled, totals->parked, totals->dead_letters,
-             model_auc(stage_model(run->session.stage)));
+    log_info("run.progress", LOG_UINT("epoch", totals->epochs), LOG_UINT("events", totals->events),
+             LOG_UINT("labelled", totals->labelled), LOG_UINT("parked", totals->parked),
+             LOG_UINT("dead_letters", totals->dead_letters),
+             LOG_REAL("auc", model_auc(stage_model(run->session.stage)), 4));
 }
 
 /* Until the group says what is awaited, or a session timeout is over. */
@@ -150,8 +150,8 @@ static enum status run_epoch(struct run *run, bool *done, bool *leads, struct er
     if (status != RETRY)
         TRY(status);
     if (status == RETRY && run->finishing) /* aborted: it is not formed again */
-        return FAIL(err, FATAL, EX_TEMPFAIL,
-                    "the last epoch could not be committed; the next instance does it");
+        return FAIL_SEE(err, FATAL, EX_TEMPFAIL, "drain-unfinished",
+                        "the last epoch could not be committed; the next instance does it");
     status = kafka_leader_poll(run->leader, 0, leads, err);
     if (status != RETRY)
         TRY(status);
@@ -183,7 +183,7 @@ static enum status run_epochs(struct run *run, bool *leads, struct error *err) {
     }
     drained = 1;
     alarm((unsigned)drain_s); /* anew for what is left: the group and the snapshot */
-    log_info("run.drained", "text=\"what was taken is committed\"");
+    log_info("run.drained", LOG_TEXT("text", "what was taken is committed"));
     return OK;
 }
 
@@ -193,7 +193,7 @@ static enum status until_there(struct run *run, broker_call call, struct error *
     enum status status;
     while ((status = call(run, err)) == RETRY && !stop_asked) {
         bool leads;
-        log_warn("run.waiting", "reason=\"%s\"", err->text);
+        log_warn("run.waiting", LOG_TEXT("reason", err->text));
         if (run->leader == NULL)
             sleep(1);
         else if ((status = kafka_leader_poll(run->leader, 1000, &leads, err)) != RETRY)
@@ -228,22 +228,22 @@ static void close_standby(struct run *run) {
 static enum status take_lead(struct run *run, struct error *err) {
     uint64_t epoch;
     TRY(kafka_sink_open(&run->sink, &run->kafka, run->leader, err));
-    log_info("run.fenced", "text=\"whoever led before can commit nothing more\"");
+    log_info("run.fenced", LOG_TEXT("text", "whoever led before can commit nothing more"));
     TRY(kafka_source_open(&run->source, &run->kafka, err));
     TRY(run_follower_finish(run->follower, run->leader, &stop_asked, &epoch, err));
     close_standby(run);
     stage_connect(run->session.stage, kafka_source_port(run->source), kafka_sink_port(run->sink));
     TRY(stage_resume(run->session.stage, err));
-    log_info("run.ready", "text=\"restored and leading\" epoch=%" PRIu64 " blas_core=%s", epoch,
-             blas_core_running());
+    log_info("run.ready", LOG_TEXT("text", "restored and leading"), LOG_UINT("epoch", epoch),
+             LOG_TEXT("blas_core", blas_core_running()));
     return OK;
 }
 
 /* The stage is made anew: what it has may be of an epoch that was never committed. */
 static enum status step_down(struct run *run, struct error *err) {
     log_warn("run.stepped_down",
-             "text=\"another instance leads now: nothing is published that was not "
-             "committed; standing by again\"");
+             LOG_TEXT("text", "another instance leads now: nothing is published that was not "
+                              "committed; standing by again"));
     close_ports(run);
     stage_destroy(run->session.stage);
     run->session.stage = NULL;
@@ -258,7 +258,7 @@ static enum status serve(struct run *run, struct error *err) {
             break;
         enum status status = take_lead(run, err);
         if (status == RETRY) { /* the broker is away, or the lead is lost already */
-            log_warn("run.waiting", "reason=\"%s\"", err->text);
+            log_warn("run.waiting", LOG_TEXT("reason", err->text));
             close_ports(run);
             continue;
         }
@@ -278,7 +278,8 @@ static enum status prepare_topics(struct run *run, struct error *err) {
     TRY(kafka_check_topics(&run->kafka, checks, err));
     for (int t = 0; t < KAFKA_TOPICS; t++)
         if (checks[t].state == TOPIC_DIFFERS && checks[t].must)
-            return FAIL(err, FATAL, EX_CONFIG, "topic %s: %s", checks[t].name, checks[t].text);
+            return FAIL_SEE(err, FATAL, EX_CONFIG, "topics", "topic %s: %s", checks[t].name,
+                            checks[t].text);
     return OK;
 }
 
@@ -357,5 +358,5 @@ int cmd_run(int argc, char **argv) {
         return command_usage(argv, "-c FILE is needed");
     enum status status = start(&run, &err);
     close_all(&run, status == OK);
-    return status == OK ? EX_OK : command_fail(&err);
+    return status == OK ? EX_OK : command_fail_live("run.failed", &err);
 }

@@ -1,4 +1,5 @@
 #include "cli/commands.h"
+#include "base/log.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -55,6 +56,38 @@ int command_fail(const struct error *err) {
     return err->exit_code ? err->exit_code : EX_SOFTWARE;
 }
 
+static const char *runbook_entry(const struct error *err) {
+    if (err->see != NULL)
+        return err->see;
+    switch (err->exit_code) {
+    case EX_CONFIG:
+        return "configuration";
+    case EX_DATAERR:
+        return "data";
+    case EX_NOINPUT:
+        return "no-input";
+    case EX_UNAVAILABLE:
+        return "unavailable";
+    case EX_OSERR:
+        return "memory";
+    case EX_CANTCREAT:
+    case EX_IOERR:
+        return "files";
+    case EX_TEMPFAIL:
+        return "try-again";
+    default:
+        return "internal";
+    }
+}
+
+int command_fail_live(const char *event, const struct error *err) {
+    char see[96];
+    int code = err->exit_code ? err->exit_code : EX_SOFTWARE;
+    snprintf(see, sizeof see, "docs/RUNBOOK.md#%s", runbook_entry(err));
+    log_error(event, LOG_TEXT("text", err->text), LOG_INT("exit_code", code), LOG_TEXT("see", see));
+    return code;
+}
+
 void command_problem(void *self, const char *text) {
     (void)self;
     fprintf(stderr, "%s\n", text);
@@ -73,8 +106,15 @@ error_t command_settings_parse(int key, char *value, struct argp_state *state,
     return 0;
 }
 
+void command_log(const struct settings *settings) {
+    log_set_level((enum log_level)settings->log_level);
+    log_set_format((enum log_format)settings->log_format);
+}
+
 enum status command_settings_read(const struct command_settings *from, struct settings *out,
                                   struct error *err) {
-    return settings_from(out, from->config, from->assignments, from->assignment_count,
-                         command_problem, NULL, err);
+    TRY(settings_from(out, from->config, from->assignments, from->assignment_count, command_problem,
+                      NULL, err));
+    command_log(out);
+    return OK;
 }

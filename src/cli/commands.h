@@ -36,7 +36,9 @@ struct command_settings {
 /* For a command's parser: ARGP_ERR_UNKNOWN when the key is neither of the two. */
 error_t command_settings_parse(int key, char *value, struct argp_state *state,
                                struct command_settings *out);
-/* What they name; each problem of the file is a line on stderr. */
+/* The log as the settings want it. */
+void command_log(const struct settings *settings);
+/* What they name, and the log from then on; each problem of the file is a line on stderr. */
 enum status command_settings_read(const struct command_settings *from, struct settings *out,
                                   struct error *err);
 
@@ -57,5 +59,7 @@ void command_problem(void *self, const char *text);
 
 /* "coldstream: text" to stderr; returns err->exit_code. */
 int command_fail(const struct error *err);
+/* The same for what works on live topics: an event of the log that names its entry in docs/RUNBOOK.md. */
+int command_fail_live(const char *event, const struct error *err);
 
 #endif

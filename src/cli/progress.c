@@ -40,10 +40,9 @@ void progress_show(struct progress *progress, const struct progress_line *line) 
                 "\r%3d %%  %" PRIu64 " events  %.0f/s  stream %s  epoch %" PRIu64 "  AUC %s   ",
                 percent, line->events, rate, day, line->epoch, auc);
     else
-        log_info("replay.progress",
-                 "percent=%d events=%" PRIu64 " events_per_s=%.0f stream=%s epoch=%" PRIu64
-                 " auc=%s",
-                 percent, line->events, rate, day, line->epoch, auc);
+        log_info("replay.progress", LOG_INT("percent", percent), LOG_UINT("events", line->events),
+                 LOG_REAL("events_per_s", rate, 0), LOG_TEXT("stream", day),
+                 LOG_UINT("epoch", line->epoch), LOG_TEXT("auc", auc));
     fflush(stderr);
     progress->shown_s = now_s();
 }

@@ -10,7 +10,8 @@ void progress_show_count(struct progress *progress, const char *what, uint64_t d
     if (progress->terminal)
         fprintf(stderr, "\r%3d %%  %" PRIu64 " %s  %.0f/s   ", percent, done, what, rate);
     else
-        log_info("progress", "percent=%d %s=%" PRIu64 " per_s=%.0f", percent, what, done, rate);
+        log_info("progress", LOG_INT("percent", percent), LOG_UINT(what, done),
+                 LOG_REAL("per_s", rate, 0));
     fflush(stderr);
     progress->shown_s = progress->started_s + seconds;
 }

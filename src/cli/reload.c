@@ -5,7 +5,7 @@
 
 static void tell_problem(void *self, const char *text) {
     (void)self;
-    log_warn("reload.problem", "text=\"%s\"", text);
+    log_warn("reload.problem", LOG_TEXT("text", text));
 }
 
 static void take_over(const struct property *property, const struct settings *now,
@@ -16,16 +16,20 @@ static void take_over(const struct property *property, const struct settings *no
     if (strcmp(before, after) == 0)
         return;
     if (property->reach != REACH_LIVE) {
-        log_warn("reload.refused", "setting=%s running=%s file=%s remedy=\"%s\"", property->path,
-                 before, after,
-                 property->reach == REACH_RUN
-                     ? "restart to use it"
-                     : "it decides what is learned and published: restart to use it from there on");
+        log_warn(
+            "reload.refused", LOG_TEXT("setting", property->path), LOG_TEXT("running", before),
+            LOG_TEXT("file", after),
+            LOG_TEXT(
+                "remedy",
+                property->reach == REACH_RUN
+                    ? "restart to use it"
+                    : "it decides what is learned and published: restart to use it from there on"));
         return;
     }
     property_copy(property, now, read);
     property_copy(property, now, effective);
-    log_info("reload.changed", "setting=%s before=%s now=%s", property->path, before, after);
+    log_info("reload.changed", LOG_TEXT("setting", property->path), LOG_TEXT("before", before),
+             LOG_TEXT("now", after));
 }
 
 void reload(const struct command_settings *from, struct settings *read,
@@ -34,13 +38,12 @@ void reload(const struct command_settings *from, struct settings *read,
     struct error err;
     if (settings_from(&now, from->config, from->assignments, from->assignment_count, tell_problem,
                       NULL, &err) != OK) {
-        log_warn("reload.failed",
-                 "file=\"%s\" text=\"%s\" remedy=\"mend it and send SIGHUP again; "
-                 "nothing has changed\"",
-                 from->config, err.text);
+        log_warn("reload.failed", LOG_TEXT("file", from->config), LOG_TEXT("text", err.text),
+                 LOG_TEXT("remedy", "mend it and send SIGHUP again; nothing has changed"));
         return;
     }
     for (uint32_t i = 0; i < property_count; i++)
         take_over(&properties[i], &now, read, effective);
-    log_info("reload.done", "file=\"%s\"", from->config);
+    command_log(read);
+    log_info("reload.done", LOG_TEXT("file", from->config));
 }

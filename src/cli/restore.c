@@ -89,9 +89,8 @@ static enum status start_from_snapshot(struct session *session, uint64_t epoch, 
     enum status status =
         snapshot_read(path, stage_tables(session->stage), &session->arena, &note, err);
     if (status == BAD_RECORD) {
-        log_warn("snapshot.ignored",
-                 "path=\"%s\" reason=\"%s\" remedy=\"none needed: the log has everything\"", path,
-                 err->text);
+        log_warn("snapshot.ignored", LOG_TEXT("path", path), LOG_TEXT("reason", err->text),
+                 LOG_TEXT("remedy", "none needed: the log has everything"));
         return OK;
     }
     if (status == RETRY)
@@ -101,8 +100,8 @@ static enum status start_from_snapshot(struct session *session, uint64_t epoch, 
     if (*restored <= epoch)
         return OK;
     /* newer than the last sealed epoch: of a run whose end was lost; the log decides */
-    log_warn("snapshot.ignored",
-             "path=\"%s\" reason=\"newer than the last sealed epoch %" PRIu64 "\"", path, epoch);
+    log_warn("snapshot.ignored", LOG_TEXT("path", path),
+             LOG_TEXT("reason", "newer than the last sealed epoch"), LOG_UINT("sealed", epoch));
     *restored = 0;
     tables_clear(stage_tables(session->stage));
     return OK;
@@ -250,7 +249,7 @@ enum status restore_stage(struct session *session, uint64_t epoch, struct error 
     arena_release(&fold.arena);
     arena_release(&fold.rows_arena);
     TRY(status);
-    log_info("restore.done", "epoch=%" PRIu64 " snapshot_epoch=%" PRIu64, epoch, from_snapshot);
+    log_info("restore.done", LOG_UINT("epoch", epoch), LOG_UINT("snapshot_epoch", from_snapshot));
     return stage_resume(session->stage, err);
 }
 

@@ -158,8 +158,8 @@ static void begin_anew(struct run_follower *f, const char *why) {
     if (f->snapshot_epoch > 0)
         run_snapshot_set_aside(f->session, why);
     else
-        log_warn("restore.anew",
-                 "reason=\"%s\" remedy=\"none needed: all of the log is folded again\"", why);
+        log_warn("restore.anew", LOG_TEXT("reason", why),
+                 LOG_TEXT("remedy", "none needed: all of the log is folded again"));
     f->begun = false;
     f->without_snapshot = true;
     f->beginnings++;
@@ -194,11 +194,12 @@ static enum status take_manifest(struct run_follower *f, const struct record *re
         if (end->topic == TOPIC_EPOCHS || end->topic == TOPIC_DEAD_LETTER)
             continue;
         if (!kafka_log_slot(f->log, end->topic, end->partition, &slot))
-            return FAIL(err, FATAL, EX_DATAERR,
-                        "topic %s%s had a partition %d in epoch %" PRIu64
-                        " and has it no more: it was made anew with fewer; restore the topic, or "
-                        "start with a new kafka.application and kafka.prefix",
-                        f->kafka->prefix, topic_name(end->topic), end->partition, manifest.epoch);
+            return FAIL_SEE(
+                err, FATAL, EX_DATAERR, "state-differs",
+                "topic %s%s had a partition %d in epoch %" PRIu64
+                " and has it no more: it was made anew with fewer; restore the topic, or "
+                "start with a new kafka.application and kafka.prefix",
+                f->kafka->prefix, topic_name(end->topic), end->partition, manifest.epoch);
         ends[slot] = end->end_offset;
         rows++;
     }
@@ -239,8 +240,8 @@ static void tell_progress(struct run_follower *f, const struct follower_state *s
     clock_gettime(CLOCK_MONOTONIC, &now);
     double s =
         difftime(now.tv_sec, f->since.tv_sec) + (double)(now.tv_nsec - f->since.tv_nsec) / 1e9;
-    log_info("restore.progress", "percent=%.0f rows=%" PRIu64 " rows_per_s=%.0f", 100 * share,
-             state->rows, (double)state->rows / (s > 0.001 ? s : 0.001));
+    log_info("restore.progress", LOG_REAL("percent", 100 * share, 0), LOG_UINT("rows", state->rows),
+             LOG_REAL("rows_per_s", (double)state->rows / (s > 0.001 ? s : 0.001), 0));
 }
 
 /* One that stands by, and whose state is not what the newest manifest says: a manifest that is on its way may explain it. */
@@ -255,10 +256,9 @@ static void mind_difference(struct run_follower *f, const struct follower_state 
         return;
     begin_anew(f, "the state is not what the manifest says");
     if (f->beginnings == BEGINNINGS_MAX) {
-        log_warn("standby.idle",
-                 "table=%s text=\"the log does not fold to what its manifests say; it is folded "
-                 "again when this instance has to lead\"",
-                 state->differs);
+        log_warn("standby.idle", LOG_TEXT("table", state->differs),
+                 LOG_TEXT("text", "the log does not fold to what its manifests say; it is folded "
+                                  "again when this instance has to lead"));
         f->idle = true;
     }
 }
@@ -320,17 +320,18 @@ static enum status check_end(const struct follower_state *state, struct error *e
     if (state->newest == 0 && state->rows == 0)
         return OK;
     if (state->newest == 0)
-        return FAIL(err, BAD_RECORD, EX_DATAERR,
-                    "the outputs have rows, and topic epochs has no manifest to check them with: "
-                    "retention.ms of it is too short, or it was made anew; start with a new "
-                    "kafka.application and kafka.prefix");
+        return FAIL_SEE(
+            err, BAD_RECORD, EX_DATAERR, "state-differs",
+            "the outputs have rows, and topic epochs has no manifest to check them with: "
+            "retention.ms of it is too short, or it was made anew; start with a new "
+            "kafka.application and kafka.prefix");
     if (state->exact && state->epoch == state->newest)
         return OK;
-    return FAIL(err, BAD_RECORD, EX_DATAERR,
-                "after epoch %" PRIu64
-                " table '%s' is not what its manifest says: the log was changed, or comes from "
-                "another configuration; start with a new kafka.application and kafka.prefix",
-                state->newest, state->differs != NULL ? state->differs : "?");
+    return FAIL_SEE(err, BAD_RECORD, EX_DATAERR, "state-differs",
+                    "after epoch %" PRIu64
+                    " table '%s' is not what its manifest says: the log was changed, or comes from "
+                    "another configuration; start with a new kafka.application and kafka.prefix",
+                    state->newest, state->differs != NULL ? state->differs : "?");
 }
 
 enum status run_follower_finish(struct run_follower *f, struct kafka_leader *leader,
@@ -349,22 +350,23 @@ enum status run_follower_finish(struct run_follower *f, struct kafka_leader *lea
             break;
         }
         if (afresh && f->snapshot_epoch == 0)
-            return FAIL(err, FATAL, EX_DATAERR, "%.480s", err->text);
+            return FAIL_SEE(err, FATAL, EX_DATAERR, "state-differs", "%.480s", err->text);
         begin_anew(f, err->text);
         afresh = true;
     }
     if (f->newest_ends != 0 && f->newest_ends != f->partitions)
-        return FAIL(err, FATAL, EX_CONFIG,
-                    "the outputs have %u partitions, and had %u when epoch %" PRIu64
-                    " was committed: a row's partition follows from its key and their number, so "
-                    "rows would be in two places; start with new outputs (kafka.prefix) and a new "
-                    "kafka.application",
-                    f->partitions, f->newest_ends, state.newest);
+        return FAIL_SEE(
+            err, FATAL, EX_CONFIG, "topics",
+            "the outputs have %u partitions, and had %u when epoch %" PRIu64
+            " was committed: a row's partition follows from its key and their number, so "
+            "rows would be in two places; start with new outputs (kafka.prefix) and a new "
+            "kafka.application",
+            f->partitions, f->newest_ends, state.newest);
     *epoch = state.newest;
     if (*epoch == 0)
-        log_info("restore.none", "text=\"no epoch in the log: starting anew\"");
+        log_info("restore.none", LOG_TEXT("text", "no epoch in the log: starting anew"));
     else
-        log_info("restore.done", "epoch=%" PRIu64 " rows=%" PRIu64 " snapshot_epoch=%" PRIu64,
-                 *epoch, state.rows, f->snapshot_epoch);
+        log_info("restore.done", LOG_UINT("epoch", *epoch), LOG_UINT("rows", state.rows),
+                 LOG_UINT("snapshot_epoch", f->snapshot_epoch));
     return OK;
 }

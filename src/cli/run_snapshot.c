@@ -105,9 +105,8 @@ void run_snapshot_set_aside(const struct session *session, const char *why) {
     path_of(session, ".aside", aside);
     if (rename(path, aside) != 0)
         snprintf(aside, sizeof aside, "%s", strerror(errno));
-    log_warn("snapshot.set_aside",
-             "path=\"%s\" to=\"%s\" reason=\"%s\" remedy=\"none needed: the log has everything\"",
-             path, aside, why);
+    log_warn("snapshot.set_aside", LOG_TEXT("path", path), LOG_TEXT("to", aside),
+             LOG_TEXT("reason", why), LOG_TEXT("remedy", "none needed: the log has everything"));
 }
 
 static enum status check_identity(const struct session *session, const struct identity *identity,
@@ -116,8 +115,8 @@ static enum status check_identity(const struct session *session, const struct id
     if (bytes_equal(identity->application, bytes_text(s->kafka_application)) &&
         bytes_equal(identity->prefix, bytes_text(s->kafka_prefix)))
         return OK;
-    return FAIL(
-        err, FATAL, EX_CONFIG,
+    return FAIL_SEE(
+        err, FATAL, EX_CONFIG, "snapshot-folder",
         "%s has the snapshot of kafka.application \"%.*s\" with kafka.prefix \"%.*s\": give "
         "this stage another snapshot.folder, or delete " SNAPSHOT_FILE " there",
         s->snapshot_folder, (int)identity->application.len,
@@ -149,8 +148,8 @@ enum status run_snapshot_read(struct session *session, struct snapshot_note *not
     }
     TRY(status);
     TRY(check_identity(session, &identity, err));
-    log_info("snapshot.read", "path=\"%s\" epoch=%" PRIu64 " ms=%" PRId64, path, note->epoch,
-             clock_ms() - begun_ms);
+    log_info("snapshot.read", LOG_TEXT("path", path), LOG_UINT("epoch", note->epoch),
+             LOG_INT("ms", clock_ms() - begun_ms));
     return OK;
 }
 
@@ -187,8 +186,8 @@ static void begin(struct run_snapshot *s, const struct session *session,
     int64_t begun_ms = clock_ms();
     s->last_epoch = manifest->epoch; /* also when it fails: the next try is snapshot.epochs on */
     if (pipe2(ends, O_CLOEXEC) != 0) {
-        log_warn("snapshot.failed", "epoch=%" PRIu64 " text=\"pipe: %s\"", manifest->epoch,
-                 strerror(errno));
+        log_warn("snapshot.failed", LOG_UINT("epoch", manifest->epoch), LOG_TEXT("call", "pipe"),
+                 LOG_TEXT("text", strerror(errno)));
         return;
     }
     pid_t parent = getpid(), pid = fork();
@@ -196,8 +195,8 @@ static void begin(struct run_snapshot *s, const struct session *session,
         child(session, manifest, parent, ends[1]);
     close(ends[1]);
     if (pid < 0) {
-        log_warn("snapshot.failed", "epoch=%" PRIu64 " text=\"fork: %s\"", manifest->epoch,
-                 strerror(errno));
+        log_warn("snapshot.failed", LOG_UINT("epoch", manifest->epoch), LOG_TEXT("call", "fork"),
+                 LOG_TEXT("text", strerror(errno)));
         close(ends[0]);
         return;
     }
@@ -205,8 +204,8 @@ static void begin(struct run_snapshot *s, const struct session *session,
     s->child_says = ends[0];
     s->child_epoch = manifest->epoch;
     s->begun_ms = begun_ms;
-    log_info("snapshot.begun", "epoch=%" PRIu64 " held_up_ms=%" PRId64, manifest->epoch,
-             clock_ms() - begun_ms);
+    log_info("snapshot.begun", LOG_UINT("epoch", manifest->epoch),
+             LOG_INT("held_up_ms", clock_ms() - begun_ms));
 }
 
 /* Whether no child is at work (any more). */
@@ -219,16 +218,14 @@ static bool idle(struct run_snapshot *s, bool wait) {
     if (pid == 0 || (pid < 0 && errno == EINTR))
         return false;
     if (pid > 0 && WIFEXITED(result) && WEXITSTATUS(result) == EX_OK) {
-        log_info("snapshot.written", "epoch=%" PRIu64 " ms=%" PRId64, s->child_epoch,
-                 clock_ms() - s->begun_ms);
+        log_info("snapshot.written", LOG_UINT("epoch", s->child_epoch),
+                 LOG_INT("ms", clock_ms() - s->begun_ms));
     } else {
         ssize_t len = read(s->child_says, text, sizeof text - 1);
         if (len > 0)
             text[len] = '\0';
-        log_warn("snapshot.failed",
-                 "epoch=%" PRIu64
-                 " text=\"%s\" remedy=\"none needed to run on: a restart folds more of the log\"",
-                 s->child_epoch, text);
+        log_warn("snapshot.failed", LOG_UINT("epoch", s->child_epoch), LOG_TEXT("text", text),
+                 LOG_TEXT("remedy", "none needed to run on: a restart folds more of the log"));
     }
     close(s->child_says);
     s->child = 0;
@@ -265,7 +262,7 @@ static void remove_leftovers(const struct run_snapshot *s) {
         return;
     for (const struct dirent *entry; (entry = readdir(folder)) != NULL;)
         if (is_leftover(entry->d_name) && unlinkat(s->folder_fd, entry->d_name, 0) == 0)
-            log_info("snapshot.leftover_removed", "file=\"%s\"", entry->d_name);
+            log_info("snapshot.leftover_removed", LOG_TEXT("file", entry->d_name));
     closedir(folder);
 }
 
@@ -278,11 +275,12 @@ enum status run_snapshot_open(struct run_snapshot *s, const struct session *sess
     TRY(file_make_folders(folder, err));
     s->folder_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (s->folder_fd < 0)
-        return FAIL(err, FATAL, EX_CANTCREAT, "snapshot.folder %s: %s", folder, strerror(errno));
+        return FAIL_SEE(err, FATAL, EX_CANTCREAT, "snapshot-folder", "snapshot.folder %s: %s",
+                        folder, strerror(errno));
     if (flock(s->folder_fd, LOCK_EX | LOCK_NB) != 0)
-        return FAIL(err, FATAL, EX_CONFIG,
-                    "snapshot.folder %s: another instance has it: give each instance its own",
-                    folder);
+        return FAIL_SEE(err, FATAL, EX_CONFIG, "snapshot-folder",
+                        "snapshot.folder %s: another instance has it: give each instance its own",
+                        folder);
     remove_leftovers(s);
     return OK;
 }

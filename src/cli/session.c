@@ -184,7 +184,8 @@ static enum status check_subject(struct session *s, enum topic topic, const char
         status = registry_latest(s->registry, subject, &latest.id, &latest.json, err);
     }
     if (status == BAD_RECORD) {
-        log_info("registry.subject", "subject=%s text=\"not registered yet\"", subject);
+        log_info("registry.subject", LOG_TEXT("subject", subject),
+                 LOG_TEXT("text", "not registered yet"));
         return OK;
     }
     TRY(status);
@@ -194,7 +195,7 @@ static enum status check_subject(struct session *s, enum topic topic, const char
                       subject);
         return FATAL;
     }
-    log_info("registry.subject", "subject=%s id=%d", subject, latest.id);
+    log_info("registry.subject", LOG_TEXT("subject", subject), LOG_INT("id", latest.id));
     return OK;
 }
 
@@ -227,7 +228,7 @@ enum status session_open_live(struct session *s, const struct settings *settings
 
 static void adopt_problem(void *self, const char *text) {
     (void)self;
-    log_warn("config.problem", "text=\"%s\"", text);
+    log_warn("config.problem", LOG_TEXT("text", text));
 }
 
 /* What reaches no further than a run is not in the text, and the session's own. */

@@ -170,11 +170,11 @@ void summary_warn(const struct summary *s) {
         if (t->dead_by_reason[r] > t->dead_by_reason[main_reason])
             main_reason = r;
     if (2 * t->dead_letters > t->events)
-        log_warn("replay.dead_letters",
-                 "dead_letters=%" PRIu64 " of=%" PRIu64
-                 " most=%s text=\"most of the input could not be "
-                 "used; the topic dead-letter has each record with its reason\"",
-                 t->dead_letters, t->events, dead_reason_name((enum dead_reason)main_reason));
+        log_warn("replay.dead_letters", LOG_UINT("dead_letters", t->dead_letters),
+                 LOG_UINT("of", t->events),
+                 LOG_TEXT("most", dead_reason_name((enum dead_reason)main_reason)),
+                 LOG_TEXT("text", "most of the input could not be used; the topic dead-letter has "
+                                  "each record with its reason"));
 }
 
 void summary_text(const struct summary *s, FILE *out) {

@@ -80,7 +80,7 @@ static enum status ask_source(struct codec *codec, enum schema_id schema, int32_
         return OK;
     TRY(status);
     if (add(codec, &writer, err) != OK) {
-        log_warn("schema.refused", "id=%d text=\"%s\"", id, err->text);
+        log_warn("schema.refused", LOG_INT("id", id), LOG_TEXT("text", err->text));
         codec->refused[codec->refused_count++ % REFUSED_MAX] = id;
         return OK;
     }

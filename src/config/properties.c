@@ -1,4 +1,5 @@
 #include "config/properties.h"
+#include "base/log.h"
 #include "transport/recording.h"
 #include <stddef.h>
 
@@ -7,10 +8,13 @@ static const char *const switch_names[] = {"off", "on", NULL};
 static const char *const encoder_names[] = {"pca", "behaviour", NULL};
 static const char *const codebook_names[] = {"frozen", "continual", NULL};
 static const char *const policy_names[] = {"apply", "set-aside", NULL};
+static const char *const log_level_names[] = {"debug", "info", "warn", "error", NULL};
+static const char *const log_format_names[] = {"logfmt", "json", NULL};
 static const char *const compression_names[] = {"none", "deflate", NULL};
 _Static_assert(GATE_HALF == 0 && GATE_LEARNED == 1, "gate_names");
 _Static_assert(ENCODER_PCA == 0 && ENCODER_BEHAVIOUR == 1, "encoder_names");
 _Static_assert(PARKING_APPLY == 0 && PARKING_SET_ASIDE == 1, "policy_names");
+_Static_assert(LOG_DEBUG == 0 && LOG_ERROR == 3 && LOG_LOGFMT == 0 && LOG_JSON == 1, "log_*_names");
 _Static_assert(COMPRESSION_NONE == 0 && COMPRESSION_DEFLATE == 1, "compression_names");
 _Static_assert(sizeof(enum variant) == 4 && sizeof(enum encoder) == 4 &&
                    sizeof(enum gate_kind) == 4 && sizeof(enum parking_policy) == 4,
@@ -28,8 +32,9 @@ _Static_assert(sizeof(enum variant) == 4 && sizeof(enum encoder) == 4 &&
 #define WORDS_OF(reach, path, field, min, max, preset, doc)                                        \
     { path, PROPERTY_WORDS, AT(field), 1, min, max, 0, preset, "", NULL, doc, reach }
 #define WORDS(...) WORDS_OF(REACH_STATE, __VA_ARGS__)
-#define NAME(path, field, names, preset, doc)                                                      \
-    { path, PROPERTY_NAME, AT(field), 1, 0, 0, 0, preset, "", names, doc, REACH_STATE }
+#define NAME_OF(reach, path, field, names, preset, doc)                                            \
+    { path, PROPERTY_NAME, AT(field), 1, 0, 0, 0, preset, "", names, doc, reach }
+#define NAME(path, field, names, preset, doc) NAME_OF(REACH_STATE, path, field, names, preset, doc)
 
 #define MAP_OF(reach, path, field, doc)                                                            \
     { path, PROPERTY_MAP, AT(field), 1, 0, TEXT_MAP_MAX, 0, "{}", "", NULL, doc, reach }
@@ -357,6 +362,13 @@ const struct property properties[] = {
 
     NUMBER_OF(REACH_LIVE, "progress.interval_s", PROPERTY_F64, progress_s, 0.1, 3600, "5", "s",
               "Between lines of progress when stderr is no terminal."),
+
+    NAME_OF(REACH_LIVE, "log.level", log_level, log_level_names, "info",
+            "What is logged, to stderr: this level and those above it."),
+    NAME_OF(REACH_LIVE, "log.format", log_format, log_format_names, "logfmt",
+            "A line for each event, as logfmt or as JSON objects. Of one event at most 20 lines in "
+            "ten seconds; the "
+            "next one says how many were left out."),
 };
 const uint32_t property_count = sizeof properties / sizeof properties[0];
 _Static_assert(sizeof properties / sizeof properties[0] <= PROPERTY_MAX, "PROPERTY_MAX");

@@ -21,6 +21,7 @@ static const char *const section_docs[][2] = {
     {"schema_registry", "Schemas of the inputs' records"},
     {"snapshot", "Restart"},
     {"progress", "What is shown while it runs"},
+    {"log", "The log"},
 };
 
 /* The section of a path, "" for the top level; returns the key's own name. */

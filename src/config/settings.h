@@ -50,6 +50,7 @@ struct settings {
     char registry_url[256], registry_auth[256]; /* auth: with references to secrets */
     uint32_t snapshot_epochs;                   /* a local snapshot every so many epochs; 0: none */
     char snapshot_folder[160];                  /* of `run`; "": none */
+    uint32_t log_level, log_format;             /* enum log_level, enum log_format */
     double progress_s; /* a line per so many seconds when stderr is no terminal */
 };
 

@@ -79,9 +79,9 @@ enum status evaluation_count(struct model *model, const struct sample *samples, 
     for (uint32_t e = 0; e < count; e++) {
         float logit = model->logits[e], probability;
         if (!isfinite(logit))
-            return FAIL(err, FATAL, EX_SOFTWARE,
-                        "the ranker's score is not finite: lower model.rate_rows or "
-                        "model.rate_dense and replay from the start");
+            return FAIL_SEE(err, FATAL, EX_SOFTWARE, "score-not-finite",
+                            "the ranker's score is not finite: lower model.rate_rows or "
+                            "model.rate_dense and replay from the start");
         bool positive = samples[e].label > 0.0f;
         double loss = loss_of(logit, samples[e].label, &probability);
         if (state->first_ms < 0)

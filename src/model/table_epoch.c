@@ -38,19 +38,20 @@ static void place(struct table *t, uint32_t row) {
 }
 
 static enum status fail_full(const struct table *t, struct error *err) {
-    return FAIL(err, FATAL, EX_CONFIG,
-                "table %s: all of its %u rows are in use; raise what limits it (limits.items, "
-                "limits.users, "
-                "labels.waiting_impressions, parking.rows) and go on from here",
-                t->name, t->spec.rows_max);
+    return FAIL_SEE(err, FATAL, EX_CONFIG, "table-full",
+                    "table %s: all of its %u rows are in use; raise what limits it (limits.items, "
+                    "limits.users, "
+                    "labels.waiting_impressions, parking.rows) and go on from here",
+                    t->name, t->spec.rows_max);
 }
 
 static enum status insert_dense(struct table *t, uint64_t key, uint32_t *row, struct error *err) {
     if (key >= t->spec.rows_max)
-        return FAIL(err, FATAL, EX_CONFIG,
-                    "table %s: row %llu is beyond its limit of %u rows; raise the limit that the "
-                    "configuration sets for it and restart",
-                    t->name, (unsigned long long)key, t->spec.rows_max);
+        return FAIL_SEE(
+            err, FATAL, EX_CONFIG, "table-full",
+            "table %s: row %llu is beyond its limit of %u rows; raise the limit that the "
+            "configuration sets for it and restart",
+            t->name, (unsigned long long)key, t->spec.rows_max);
     *row = (uint32_t)key;
     ASSERT(!bit_get(t->live, *row));
     place(t, *row);

@@ -253,10 +253,12 @@ static void log_message(const rd_kafka_t *client, int level, const char *facilit
         ours = LOG_DEBUG;
     if (tells_of_connection(facility) && ours != LOG_DEBUG) {
         if (away_line_due(&left_out))
-            log_warn("kafka.away", "client=%s text=\"%s\" left_out=%u", name, text, left_out);
+            log_warn("kafka.away", LOG_TEXT("client", name), LOG_TEXT("text", text),
+                     LOG_UINT("left_out", left_out));
         ours = LOG_DEBUG;
     }
-    log_line(ours, "kafka.client", "client=%s facility=%s text=\"%s\"", name, facility, text);
+    LOG_AT(ours, "kafka.client", LOG_TEXT("client", name), LOG_TEXT("facility", facility),
+           LOG_TEXT("text", text));
 }
 
 #define API_KEY_END_TXN 26

@@ -86,10 +86,10 @@ static enum status begin_span(struct kafka_copy *copy, const struct kafka_span *
     kafka_topic_name(&copy->config, span->topic, name);
     TRY(kafka_range(copy->client, name, span->partition, &low, &high, err));
     if (span->next_offset < low || span->next_offset > high)
-        return FAIL(err, FATAL, EX_DATAERR,
-                    "%s-%d: the next record to read is %" PRId64 ", but the topic has %" PRId64
-                    " to %" PRId64 ": retention has deleted it, or the topic was made anew",
-                    name, span->partition, span->next_offset, low, high);
+        return FAIL_SEE(err, FATAL, EX_DATAERR, "inputs-gone",
+                        "%s-%d: the next record to read is %" PRId64 ", but the topic has %" PRId64
+                        " to %" PRId64 ": retention has deleted it, or the topic was made anew",
+                        name, span->partition, span->next_offset, low, high);
     rd_kafka_topic_partition_list_add(list, name, span->partition)->offset = span->next_offset;
     return OK;
 }

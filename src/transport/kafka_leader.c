@@ -28,12 +28,12 @@ static void rebalanced(rd_kafka_t *client, rd_kafka_resp_err_t code,
         error = rd_kafka_incremental_assign(client, partitions);
         if (error == NULL && count > 0) {
             leader->leads = true;
-            log_info("kafka.leads", "application=%s", leader->config.application);
+            log_info("kafka.leads", LOG_TEXT("application", leader->config.application));
         }
     } else if (code == RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS) {
         if (leader->leads && count > 0)
-            log_info("kafka.leads_no_more", "application=%s lost=%d", leader->config.application,
-                     rd_kafka_assignment_lost(client));
+            log_info("kafka.leads_no_more", LOG_TEXT("application", leader->config.application),
+                     LOG_INT("lost", rd_kafka_assignment_lost(client)));
         if (count > 0) {
             leader->leads = false;
             error = rd_kafka_incremental_unassign(client, partitions);
@@ -43,7 +43,7 @@ static void rebalanced(rd_kafka_t *client, rd_kafka_resp_err_t code,
         rd_kafka_assign(client, NULL);
     }
     if (error != NULL) {
-        log_warn("kafka.rebalance", "text=\"%s\"", rd_kafka_error_string(error));
+        log_warn("kafka.rebalance", LOG_TEXT("text", rd_kafka_error_string(error)));
         rd_kafka_error_destroy(error);
     }
 }
@@ -54,10 +54,11 @@ static enum status subscribe(struct kafka_leader *leader, struct error *err) {
     kafka_topic_name(&leader->config, KAFKA_TOPIC_LEADER, name);
     TRY(kafka_partitions(leader->client, name, &partitions, err));
     if (partitions != 1)
-        return FAIL(err, FATAL, EX_CONFIG,
-                    "topic %s: %d partitions; it must have exactly one, which decides who leads: "
-                    "let the stage create it",
-                    name, partitions);
+        return FAIL_SEE(
+            err, FATAL, EX_CONFIG, "topics",
+            "topic %s: %d partitions; it must have exactly one, which decides who leads: "
+            "let the stage create it",
+            name, partitions);
     rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_list_add(topics, name, RD_KAFKA_PARTITION_UA);
     rd_kafka_resp_err_t code = rd_kafka_subscribe(leader->client, topics);
@@ -131,7 +132,8 @@ static void end_client_in_time(rd_kafka_t *client) {
     if (pthread_timedjoin_np(thread, NULL, &until) == 0)
         return;
     pthread_detach(thread);
-    log_warn("kafka.leave", "text=\"the group's client does not end; it is left to itself\"");
+    log_warn("kafka.leave",
+             LOG_TEXT("text", "the group's client does not end; it is left to itself"));
 }
 
 void kafka_leader_leave(struct kafka_leader *leader) {

@@ -28,11 +28,12 @@ static enum status add_topic(struct kafka_log *log, enum topic topic, struct err
     kafka_topic_name(&log->config, topic, name);
     TRY(kafka_partitions(log->asker, name, &partitions, err));
     if (partitions == 0)
-        return FAIL(err, FATAL, EX_CONFIG, "topic %s is not there: let the stage create it", name);
+        return FAIL_SEE(err, FATAL, EX_CONFIG, "topics",
+                        "topic %s is not there: let the stage create it", name);
     for (int32_t p = 0; p < partitions; p++) {
         if (log->slot_count == OUTPUT_PARTITIONS_MAX)
-            return FAIL(err, FATAL, EX_CONFIG, "the outputs have more than %u partitions",
-                        OUTPUT_PARTITIONS_MAX);
+            return FAIL_SEE(err, FATAL, EX_CONFIG, "topics",
+                            "the outputs have more than %u partitions", OUTPUT_PARTITIONS_MAX);
         log->slots[log->slot_count++] = (struct log_slot){.topic = topic, .partition = p};
     }
     return OK;
@@ -238,10 +239,10 @@ enum status kafka_log_last(const struct kafka_config *config, enum topic topic, 
                            struct record *out, bool *got, struct error *err) {
     struct kafka_log *log;
     TRY(kafka_log_open(&log, config, &topic, 1, err));
-    enum status status = log->slot_count == 1
-                             ? find_last(log, arena, out, got, err)
-                             : FAIL(err, FATAL, EX_CONFIG, "topic %s%s must have one partition",
-                                    config->prefix, topic_name(topic));
+    enum status status = log->slot_count == 1 ? find_last(log, arena, out, got, err)
+                                              : FAIL_SEE(err, FATAL, EX_CONFIG, "topics",
+                                                         "topic %s%s must have one partition",
+                                                         config->prefix, topic_name(topic));
     kafka_log_close(log);
     return status;
 }

@@ -104,8 +104,8 @@ static void end_producer_in_doubt(struct kafka_sink *sink) {
     unsigned sent = atomic_load(&sink->end_txn_sent);
     if (sink->producer == NULL || sent <= 1)
         return;
-    log_warn("kafka.producer_again", "epoch=%" PRIu64 " text=\"EndTxn was sent %u times\"",
-             sink->epoch, sent);
+    log_warn("kafka.producer_again", LOG_UINT("epoch", sink->epoch), LOG_UINT("end_txn_sent", sent),
+             LOG_TEXT("text", "EndTxn was sent more than once"));
     drop_producer(sink);
 }
 
@@ -176,10 +176,11 @@ static enum status read_manifests(struct kafka_sink *sink, rd_kafka_t *client, i
             int64_t offset = message->offset;
             rd_kafka_message_destroy(message);
             if (!known)
-                return FAIL(err, FATAL, EX_UNAVAILABLE,
-                            "%s-0: another instance of %s has committed an epoch (offset %" PRId64
-                            ") that this one does not know: restart to restore from the log",
-                            name, sink->config.application, offset);
+                return FAIL_SEE(
+                    err, FATAL, EX_UNAVAILABLE, "fenced",
+                    "%s-0: another instance of %s has committed an epoch (offset %" PRId64
+                    ") that this one does not know: restart to restore from the log",
+                    name, sink->config.application, offset);
             *mine = true;
             epochs_slot(sink)->now = offset + 1;
             continue;
@@ -256,14 +257,15 @@ static enum status give_up(struct kafka_sink *sink, struct verdict v, const char
                            const char *text, struct error *err) {
     bool expired = remaining_ms(sink) <= 1;
     if (v.fenced && !expired)
-        return FAIL(err, FATAL, EX_UNAVAILABLE,
-                    "epoch %" PRIu64 ": %s: another instance has the transactional id %s now: %s",
-                    sink->epoch, what, sink->config.application, text);
+        return FAIL_SEE(err, FATAL, EX_UNAVAILABLE, "fenced",
+                        "epoch %" PRIu64
+                        ": %s: another instance has the transactional id %s now: %s",
+                        sink->epoch, what, sink->config.application, text);
     if (v.status == FATAL && v.exit_code == EX_CONFIG)
         return FAIL(err, FATAL, EX_CONFIG, "epoch %" PRIu64 ": %s: %s", sink->epoch, what, text);
     if (v.status == FATAL) {
-        log_warn("kafka.producer_again", "epoch=%" PRIu64 " call=\"%s\" expired=%d text=\"%s\"",
-                 sink->epoch, what, expired, text);
+        log_warn("kafka.producer_again", LOG_UINT("epoch", sink->epoch), LOG_TEXT("call", what),
+                 LOG_INT("expired", expired), LOG_TEXT("text", text));
         drop_producer(sink);
     }
     return FAIL(err, ABORT_EPOCH, EX_TEMPFAIL, "epoch %" PRIu64 ": %s: %s", sink->epoch, what,
@@ -325,12 +327,12 @@ static enum status check_size(const struct kafka_sink *sink, const struct record
         bytes += record->headers[h].key.len + record->headers[h].value.len + HEADER_OVERHEAD_BYTES;
     if (bytes <= (size_t)sink->bytes_max[record->topic])
         return OK;
-    return FAIL(err, FATAL, EX_CONFIG,
-                "%s%s: a record of %zu bytes (its key has %zu) is larger than the topic or the "
-                "producer takes, %" PRId64 ": raise max.message.bytes of the topic and "
-                "message.max.bytes in kafka.properties",
-                sink->config.prefix, kafka_own_name(&sink->config, record->topic), bytes,
-                record->key.len, sink->bytes_max[record->topic]);
+    return FAIL_SEE(err, FATAL, EX_CONFIG, "record-too-large",
+                    "%s%s: a record of %zu bytes (its key has %zu) is larger than the topic or the "
+                    "producer takes, %" PRId64 ": raise max.message.bytes of the topic and "
+                    "message.max.bytes in kafka.properties",
+                    sink->config.prefix, kafka_own_name(&sink->config, record->topic), bytes,
+                    record->key.len, sink->bytes_max[record->topic]);
 }
 
 static enum status keep_manifest(struct kafka_sink *sink, const struct record *record,
@@ -342,8 +344,9 @@ static enum status keep_manifest(struct kafka_sink *sink, const struct record *r
         bytes_of(arena_copy(&sink->manifest_arena, record->value.data, record->value.len),
                  record->value.len);
     if (sink->manifest_key.data == NULL || sink->manifest_value.data == NULL)
-        return FAIL(err, FATAL, EX_CONFIG, "a manifest of %zu bytes is more than %zu",
-                    record->value.len, MANIFEST_BYTES);
+        return FAIL_SEE(err, FATAL, EX_CONFIG, "record-too-large",
+                        "a manifest of %zu bytes is more than %zu", record->value.len,
+                        MANIFEST_BYTES);
     return OK;
 }
 
@@ -401,9 +404,9 @@ static enum status sink_ends(void *self, struct output_end *ends, uint32_t max, 
     ASSERT(sink->begun);
     *count = 0;
     if (sink->slot_count > max)
-        return FAIL(err, FATAL, EX_CONFIG,
-                    "the outputs have %u partitions; a manifest has room for %u", sink->slot_count,
-                    max);
+        return FAIL_SEE(err, FATAL, EX_CONFIG, "topics",
+                        "the outputs have %u partitions; a manifest has room for %u",
+                        sink->slot_count, max);
     rd_kafka_resp_err_t code = rd_kafka_flush(sink->producer, remaining_ms(sink));
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
         code = sink->undelivered;
@@ -482,14 +485,15 @@ static enum status settle(struct kafka_sink *sink, struct error *err) {
             return status;
         if (clock_ms() > deadline_ms) {
             struct error cause = *err;
-            return FAIL(err, FATAL, EX_UNAVAILABLE,
-                        "epoch %" PRIu64 ": it is not known whether it was committed, a restart "
-                        "finds out: %s",
-                        sink->epoch, cause.text);
+            return FAIL_SEE(err, FATAL, EX_UNAVAILABLE, "commit-unknown",
+                            "epoch %" PRIu64
+                            ": it is not known whether it was committed, a restart "
+                            "finds out: %s",
+                            sink->epoch, cause.text);
         }
         usleep(PAUSE_US);
     }
-    log_warn("kafka.settled", "epoch=%" PRIu64 " committed=%d", sink->epoch, mine);
+    log_warn("kafka.settled", LOG_UINT("epoch", sink->epoch), LOG_INT("committed", mine));
     close_epoch(sink, mine);
     if (mine)
         return OK;
@@ -517,8 +521,8 @@ static enum status sink_commit(void *self, const struct position *positions, uin
         }
         if (v.status == ABORT_EPOCH || (v.fenced && remaining_ms(sink) > 1))
             return give_up_error(sink, error, "commit", err);
-        log_warn("kafka.commit_unknown", "epoch=%" PRIu64 " text=\"%s\"", sink->epoch,
-                 rd_kafka_error_string(error));
+        log_warn("kafka.commit_unknown", LOG_UINT("epoch", sink->epoch),
+                 LOG_TEXT("text", rd_kafka_error_string(error)));
         rd_kafka_error_destroy(error);
         return settle(sink, err);
     }
@@ -533,8 +537,8 @@ static enum status sink_abort(void *self, struct error *err) {
     if (sink->begun)
         error = rd_kafka_abort_transaction(sink->producer, CALL_MS);
     if (error != NULL) {
-        log_warn("kafka.abort", "epoch=%" PRIu64 " text=\"%s\"", sink->epoch,
-                 rd_kafka_error_string(error));
+        log_warn("kafka.abort", LOG_UINT("epoch", sink->epoch),
+                 LOG_TEXT("text", rd_kafka_error_string(error)));
         rd_kafka_error_destroy(error);
         drop_producer(sink);
     }
@@ -570,19 +574,20 @@ static enum status make_slots(struct kafka_sink *sink, struct error *err) {
         const char *prefix = sink->config.prefix, *name = kafka_own_name(&sink->config, topic);
         int32_t partitions = facts[topic].partitions;
         if (partitions == 0)
-            return FAIL(err, FATAL, EX_CONFIG, "topic %s%s is not there: let the stage create it",
-                        prefix, name);
+            return FAIL_SEE(err, FATAL, EX_CONFIG, "topics",
+                            "topic %s%s is not there: let the stage create it", prefix, name);
         if (topic == TOPIC_EPOCHS && partitions != 1)
-            return FAIL(err, FATAL, EX_CONFIG,
-                        "topic %s%s has %d partitions; manifests have an order, so it must have 1",
-                        prefix, name, partitions);
+            return FAIL_SEE(
+                err, FATAL, EX_CONFIG, "topics",
+                "topic %s%s has %d partitions; manifests have an order, so it must have 1", prefix,
+                name, partitions);
         sink->first_slot[topic] = sink->slot_count;
         sink->partitions[topic] = partitions;
         sink->bytes_max[topic] = message_bytes_max(&sink->config, facts[topic].message_bytes_max);
         for (int32_t p = 0; p < partitions; p++) {
             if (sink->slot_count == OUTPUT_PARTITIONS_MAX)
-                return FAIL(err, FATAL, EX_CONFIG, "the outputs have more than %u partitions",
-                            OUTPUT_PARTITIONS_MAX);
+                return FAIL_SEE(err, FATAL, EX_CONFIG, "topics",
+                                "the outputs have more than %u partitions", OUTPUT_PARTITIONS_MAX);
             sink->slots[sink->slot_count++] =
                 (struct sink_slot){.topic = (enum topic)topic, .partition = p};
         }

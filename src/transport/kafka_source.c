@@ -67,10 +67,11 @@ static enum status add_slots(struct kafka_source *source, enum topic topic, int3
                              struct error *err) {
     for (int32_t p = source->inputs[topic].partitions; p < partitions; p++) {
         if (source->slot_count == STAGE_PARTITIONS_MAX || p >= source->config.input_partitions_max)
-            return FAIL(err, FATAL, EX_CONFIG,
-                        "topic %s%s has %d partitions: the limit is %d of one input, and %d of all",
-                        source->config.prefix, kafka_own_name(&source->config, topic), partitions,
-                        source->config.input_partitions_max, STAGE_PARTITIONS_MAX);
+            return FAIL_SEE(
+                err, FATAL, EX_CONFIG, "topics",
+                "topic %s%s has %d partitions: the limit is %d of one input, and %d of all",
+                source->config.prefix, kafka_own_name(&source->config, topic), partitions,
+                source->config.input_partitions_max, STAGE_PARTITIONS_MAX);
         source->slots[source->slot_count++] =
             (struct source_slot){.topic = topic, .partition = p, .next_offset = INT64_MIN};
         source->inputs[topic].placed = false;
@@ -86,17 +87,19 @@ static enum status refresh_partitions(struct kafka_source *source, struct error 
         kafka_topic_name(&source->config, (enum topic)topic, name);
         TRY(kafka_partitions(source->asker, name, &now, err));
         if (now == 0 && before == 0)
-            return FAIL(err, FATAL, EX_CONFIG, "topic %s is not there: create it", name);
+            return FAIL_SEE(err, FATAL, EX_CONFIG, "topics", "topic %s is not there: create it",
+                            name);
         source->made_anew |= now < before;
         if (now < before)
-            return FAIL(
-                err, FATAL, EX_DATAERR,
+            return FAIL_SEE(
+                err, FATAL, EX_DATAERR, "inputs-gone",
                 "topic %s had %d partitions and has %d: it was deleted or made anew; the "
                 "stage's positions are not of this topic: start with a new application name "
                 "and new outputs, or restore the topic",
                 name, before, now);
         if (now > before && before > 0)
-            log_info("kafka.partitions", "topic=%s before=%d now=%d", name, before, now);
+            log_info("kafka.partitions", LOG_TEXT("topic", name), LOG_INT("before", before),
+                     LOG_INT("now", now));
         TRY(add_slots(source, (enum topic)topic, now, err));
     }
     source->refresh_at_ms = clock_ms() + REFRESH_MS;
@@ -114,19 +117,21 @@ static enum status place_slot(struct kafka_source *source, struct source_slot *s
     if (wanted == INT64_MIN)
         wanted = low;
     if (wanted < low)
-        return FAIL(err, FATAL, EX_DATAERR,
-                    "%s-%d: the next record to read is %" PRId64 ", but the topic has %" PRId64
-                    " to %" PRId64 ": it was deleted by retention before it was read; raise "
-                    "retention.ms, and start with a new application name and new outputs (the lost "
-                    "records cannot be had again)",
-                    name, slot->partition, wanted, low, high);
+        return FAIL_SEE(
+            err, FATAL, EX_DATAERR, "inputs-gone",
+            "%s-%d: the next record to read is %" PRId64 ", but the topic has %" PRId64
+            " to %" PRId64 ": it was deleted by retention before it was read; raise "
+            "retention.ms, and start with a new application name and new outputs (the lost "
+            "records cannot be had again)",
+            name, slot->partition, wanted, low, high);
     source->made_anew |= wanted > high;
     if (wanted > high)
-        return FAIL(err, FATAL, EX_DATAERR,
-                    "%s-%d: the next record to read is %" PRId64 ", but the topic has %" PRId64
-                    " to %" PRId64 ": it was truncated or made anew; restore it, or start with a "
-                    "new application name and new outputs",
-                    name, slot->partition, wanted, low, high);
+        return FAIL_SEE(err, FATAL, EX_DATAERR, "inputs-gone",
+                        "%s-%d: the next record to read is %" PRId64 ", but the topic has %" PRId64
+                        " to %" PRId64
+                        ": it was truncated or made anew; restore it, or start with a "
+                        "new application name and new outputs",
+                        name, slot->partition, wanted, low, high);
     rd_kafka_topic_partition_list_add(list, name, slot->partition)->offset = wanted;
     return OK;
 }
@@ -269,13 +274,14 @@ static enum status source_rewind(void *self, const struct position *positions, u
         if (slot != NULL)
             slot->next_offset = positions[i].next_offset;
         else if (positions[i].next_offset > 0)
-            return FAIL(err, FATAL, EX_DATAERR,
-                        "%s%s-%d was read up to offset %" PRId64
-                        " before, and the topic has only %d partitions now: it was made anew; "
-                        "restore it, or start with a new application name and new outputs",
-                        source->config.prefix, kafka_own_name(&source->config, positions[i].topic),
-                        positions[i].partition, positions[i].next_offset,
-                        source->inputs[positions[i].topic].partitions);
+            return FAIL_SEE(err, FATAL, EX_DATAERR, "inputs-gone",
+                            "%s%s-%d was read up to offset %" PRId64
+                            " before, and the topic has only %d partitions now: it was made anew; "
+                            "restore it, or start with a new application name and new outputs",
+                            source->config.prefix,
+                            kafka_own_name(&source->config, positions[i].topic),
+                            positions[i].partition, positions[i].next_offset,
+                            source->inputs[positions[i].topic].partitions);
     }
     enum status status = place_all(source, err);
     return status == RETRY ? OK : status;

@@ -221,11 +221,12 @@ static enum status close_client(rd_kafka_t *client, const struct refusal *refusa
         rd_kafka_poll(client, 0);
     rd_kafka_destroy_flags(client, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
     if (status == RETRY && refusal->text[0] != '\0')
-        return FAIL(err, FATAL, EX_CONFIG, "the broker does not let this client in: %s%s",
-                    refusal->text,
-                    refusal->scram && rd_kafka_version() < SCRAM_VERSION
-                        ? "; brokers since version 4.0 refuse the SCRAM of librdkafka before 2.6.1"
-                        : "");
+        return FAIL_SEE(
+            err, FATAL, EX_CONFIG, "broker-refuses", "the broker does not let this client in: %s%s",
+            refusal->text,
+            refusal->scram && rd_kafka_version() < SCRAM_VERSION
+                ? "; brokers since version 4.0 refuse the SCRAM of librdkafka before 2.6.1"
+                : "");
     return status;
 }
 
@@ -245,10 +246,11 @@ enum status kafka_describe(const struct kafka_config *config,
         char name[KAFKA_NAME_BYTES];
         kafka_topic_name(config, topic, name);
         if (facts[topic].denied || facts[topic].settings_denied)
-            return FAIL(err, FATAL, EX_CONFIG,
-                        "topic %s: the right to %s is lacking; coldstream check --connect lists "
-                        "what is needed",
-                        name, facts[topic].denied ? "describe it" : "read its settings");
+            return FAIL_SEE(
+                err, FATAL, EX_CONFIG, "broker-refuses",
+                "topic %s: the right to %s is lacking; coldstream check --connect lists "
+                "what is needed",
+                name, facts[topic].denied ? "describe it" : "read its settings");
     }
     return OK;
 }
@@ -367,7 +369,7 @@ static enum status created(rd_kafka_event_t *event, struct error *err) {
         rd_kafka_resp_err_t code = rd_kafka_topic_result_error(results[i]);
         const char *name = rd_kafka_topic_result_name(results[i]);
         if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
-            log_info("kafka.created", "topic=%s", name);
+            log_info("kafka.created", LOG_TEXT("topic", name));
         else if (code != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS) {
             struct verdict v = kafka_verdict(code);
             const char *text = rd_kafka_topic_result_error_string(results[i]);

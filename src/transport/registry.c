@@ -100,7 +100,7 @@ void registry_close(struct registry *registry) {
 
 static enum status trouble(struct registry *registry, struct error *err) {
     registry->pause_until_ms = clock_ms() + PAUSE_MS;
-    log_warn("registry.away", "url=\"%s\" text=\"%s\"", registry->url, registry->trouble);
+    log_warn("registry.away", LOG_TEXT("url", registry->url), LOG_TEXT("text", registry->trouble));
     return FAIL(err, RETRY, EX_TEMPFAIL, "schema registry %s: %s", registry->url,
                 registry->trouble);
 }

@@ -3,8 +3,10 @@
 #include "base/bytes.h"
 #include "base/digest.h"
 #include "base/log.h"
+#include "base/printable.h"
 
 #include <check.h>
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -234,14 +236,14 @@ END_TEST
 
 /* ---- log ---- */
 
-static char logged[8192];
+static char logged[65536];
 
-/* What `level` and the text give on stderr. */
-static void log_and_read(enum log_level level, const char *text) {
+/* What the events that `say` logs give on stderr. */
+static void log_and_read(void (*say)(void)) {
     int ends[2], old = dup(STDERR_FILENO);
     ck_assert_int_eq(pipe(ends), 0);
     dup2(ends[1], STDERR_FILENO);
-    log_line(level, "test.event", "%s", text);
+    say();
     dup2(old, STDERR_FILENO);
     close(ends[1]);
     close(old);
@@ -251,41 +253,131 @@ static void log_and_read(enum log_level level, const char *text) {
     close(ends[0]);
 }
 
+static void say_fields(void) {
+    log_warn("test.fields", LOG_UINT("items", 3), LOG_TEXT("name", "a b"),
+             LOG_TEXT("word", "plain"), LOG_TEXT("none", NULL), LOG_TEXT("empty", ""),
+             LOG_INT("less", -4), LOG_REAL("share", 0.125, 2), LOG_REAL("unknown", (double)NAN, 2));
+}
+
 START_TEST(a_line_is_logfmt_with_time_in_utc) {
-    log_and_read(LOG_WARN, "items=3 name=\"a b\"");
+    log_and_read(say_fields);
     int year, month, day, hour, minute, second, ms, end = 0;
-    int fields = sscanf(logged, "ts=%4d-%2d-%2dT%2d:%2d:%2d.%3dZ level=warn event=test.event%n",
+    int fields = sscanf(logged, "ts=%4d-%2d-%2dT%2d:%2d:%2d.%3dZ level=warn event=test.fields%n",
                         &year, &month, &day, &hour, &minute, &second, &ms, &end);
     ck_assert_int_eq(fields, 7);
-    ck_assert_str_eq(logged + end, " items=3 name=\"a b\"\n");
-    log_and_read(LOG_ERROR, "");
-    ck_assert_ptr_nonnull(strstr(logged, "event=test.event\n"));
+    ck_assert_str_eq(logged + end,
+                     " items=3 name=\"a b\" word=plain empty=\"\" less=-4 share=0.12\n");
 }
 END_TEST
 
-START_TEST(an_event_is_one_line_whatever_it_holds) {
-    log_and_read(LOG_INFO, "a=1\nts=forged\r\tb=\x1B[2J");
-    ck_assert_ptr_nonnull(strstr(logged, "a=1?ts=forged??b=?[2J\n"));
-    ck_assert_ptr_eq(strchr(logged, '\n'), logged + strlen(logged) - 1);
+START_TEST(a_line_may_be_a_json_object) {
+    log_set_format(LOG_JSON);
+    log_and_read(say_fields);
+    log_set_format(LOG_LOGFMT);
+    ck_assert_int_eq(strncmp(logged, "{\"ts\":\"20", 9), 0);
+    ck_assert_ptr_nonnull(strstr(logged,
+                                 "\",\"level\":\"warn\",\"event\":\"test.fields\",\"items\":3,"
+                                 "\"name\":\"a b\",\"word\":\"plain\",\"empty\":\"\","
+                                 "\"less\":-4,\"share\":0.12}\n"));
+}
+END_TEST
+
+static void say_hostile(void) {
+    log_info("test.hostile", LOG_TEXT("a", "1\nts=forged\r\tb=\x1B[2J\"\\"));
+}
+static void say_long(void) {
     char text[5000];
     memset(text, 'x', sizeof text - 1);
     text[sizeof text - 1] = '\0';
-    log_and_read(LOG_INFO, text);
-    ck_assert_uint_gt(strlen(logged), 1900);
+    log_info("test.long", LOG_TEXT("a", text), LOG_TEXT("b", text), LOG_TEXT("c", text),
+             LOG_TEXT("d", text), LOG_UINT("last", 7));
+}
+
+START_TEST(an_event_is_one_line_whatever_it_holds) {
+    log_and_read(say_hostile);
+    ck_assert_ptr_nonnull(strstr(logged, "a=\"1\\nts=forged\\r\\tb=\\u001b[2J\\\"\\\\\"\n"));
+    ck_assert_ptr_eq(strchr(logged, '\n'), logged + strlen(logged) - 1);
+    log_and_read(say_long);
+    ck_assert_uint_gt(strlen(logged), 3000);
+    ck_assert_uint_le(strlen(logged), 4096);
+    ck_assert_ptr_nonnull(strstr(logged, "xxx... b=xxx"));
+    ck_assert_ptr_null(strstr(logged, " d=")); /* does not fit: left out, the rest is there */
+    ck_assert_ptr_nonnull(strstr(logged, " last=7\n"));
     ck_assert_ptr_eq(strchr(logged, '\n'), logged + strlen(logged) - 1);
 }
 END_TEST
 
+static void say_debug(void) {
+    log_debug("test.levels", LOG_UINT("a", 1));
+}
+static void say_warn(void) {
+    log_warn("test.levels", LOG_UINT("a", 1));
+}
+
 START_TEST(levels_below_the_wanted_one_are_silent) {
-    log_and_read(LOG_DEBUG, "a=1");
+    log_and_read(say_debug);
     ck_assert_str_eq(logged, "");
     log_set_level(LOG_ERROR);
-    log_and_read(LOG_WARN, "a=1");
+    log_and_read(say_warn);
     ck_assert_str_eq(logged, "");
     log_set_level(LOG_DEBUG);
-    log_and_read(LOG_DEBUG, "a=1");
+    log_and_read(say_debug);
     ck_assert_ptr_nonnull(strstr(logged, "level=debug"));
     log_set_level(LOG_INFO);
+}
+END_TEST
+
+static void say_often(void) {
+    for (unsigned i = 0; i < 1000; i++)
+        log_info("test.often", LOG_UINT("i", i));
+    log_info("test.seldom", LOG_UINT("i", 0));
+}
+
+START_TEST(an_event_that_comes_too_often_is_left_out_and_others_are_not) {
+    log_and_read(say_often);
+    unsigned lines = 0;
+    for (const char *at = logged; (at = strstr(at, "event=test.often")) != NULL; at++)
+        lines++;
+    ck_assert_uint_eq(lines, LOG_LINES_MAX);
+    ck_assert_ptr_nonnull(strstr(logged, "event=test.seldom i=0\n"));
+}
+END_TEST
+
+static const struct {
+    const char *text, *shown;
+} shown_texts[] = {
+    {"linen kettle", "linen kettle"},
+    {"<b>\"x\"</b>\\", "<b>\\\"x\\\"</b>\\\\"},
+    {"caf\xC3\xA9 \xF0\x9F\xAB\x96", "caf\xC3\xA9 \xF0\x9F\xAB\x96"},
+    {"a\x1B]0;title\x07", "a\\u001b]0;title\\u0007"},
+    {"\xC2\x9B"
+     "2J",
+     "\\u009b2J"},
+    {"abc\xE2\x80\xAE"
+     "fdp.exe",
+     "abc\\u202efdp.exe"},
+    {"\xFF\xC3", "\\ufffd\\ufffd"},
+};
+START_TEST(text_from_outside_is_shown_not_obeyed) {
+    char out[64];
+    size_t length = printable(out, sizeof out, bytes_text(shown_texts[_i].text));
+    ck_assert_str_eq(out, shown_texts[_i].shown);
+    ck_assert_uint_eq(length, strlen(out));
+}
+END_TEST
+
+START_TEST(shown_text_is_cut_between_characters) {
+    char out[16];
+    ck_assert_uint_eq(printable(out, sizeof out, bytes_text("123456789012345")), 15);
+    ck_assert_str_eq(out, "123456789012345");
+    printable(out, sizeof out, bytes_text("1234567890123456"));
+    ck_assert_str_eq(out, "123456789012...");
+    printable(out, sizeof out, bytes_text("12345678901\xC3\xA9-----"));
+    ck_assert_str_eq(out, "12345678901...");
+    printable(out, sizeof out, bytes_text("123456789\x01\x01"));
+    ck_assert_str_eq(out, "123456789...");
+    ck_assert_uint_eq(printable(out, sizeof out, (struct bytes){(const uint8_t *)"\0", 1}), 6);
+    ck_assert_str_eq(out, "\\u0000");
 }
 END_TEST
 
@@ -306,7 +398,12 @@ static void add_tests(TCase *all) {
     tcase_add_test(all, sums_carry_and_can_be_taken_back);
     tcase_add_test(all, a_line_is_logfmt_with_time_in_utc);
     tcase_add_test(all, an_event_is_one_line_whatever_it_holds);
+    tcase_add_test(all, a_line_may_be_a_json_object);
     tcase_add_test(all, levels_below_the_wanted_one_are_silent);
+    tcase_add_test(all, an_event_that_comes_too_often_is_left_out_and_others_are_not);
+    tcase_add_loop_test(all, text_from_outside_is_shown_not_obeyed, 0,
+                        sizeof shown_texts / sizeof shown_texts[0]);
+    tcase_add_test(all, shown_text_is_cut_between_characters);
 }
 
 int main(void) {

@@ -104,8 +104,8 @@ START_TEST(nothing_is_lost_or_twice) {
         }
         ck_assert_msg(status == RETRY || status == ABORT_EPOCH, "epoch %llu: %s: %s",
                       (unsigned long long)epoch, status_name(status), err.text);
-        log_info("test.failed", "epoch=%llu status=%s text=\"%s\"", (unsigned long long)epoch,
-                 status_name(status), err.text);
+        log_info("test.failed", LOG_UINT("epoch", epoch), LOG_TEXT("status", status_name(status)),
+                 LOG_TEXT("text", err.text));
         aborted += status == ABORT_EPOCH;
         retried += status == RETRY;
         ck_assert_int_eq(sink.abort(sink.self, &err), OK);

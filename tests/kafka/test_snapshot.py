@@ -49,7 +49,7 @@ class Snapshot(KafkaCase):
     def judge_goes_on(self, said, of_snapshot=None, aside=None):
         """It is ready, with the snapshot of that epoch or with none, set aside for that reason; and what it goes on to learn holds."""
         self.assertEqual(re.findall(r'snapshot\.read .*epoch=(\d+)', said), [str(of_snapshot)] if of_snapshot else [], said)
-        reasons = re.findall(r'snapshot\.set_aside .*reason="(.*?)" remedy', said)
+        reasons = re.findall(r'snapshot\.set_aside .*reason="?(.*?)"? remedy', said)
         self.assertEqual(len(reasons), 1 if aside else 0, said)
         if aside:
             self.assertIn(aside, reasons[0])

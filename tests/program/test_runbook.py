@@ -1,0 +1,52 @@
+"""docs/RUNBOOK.md has an entry for every fatal error that names one, and a running stage names it."""
+import json, os, re, unittest
+from program import *
+
+
+def entries():
+    with open(os.path.join(SOURCE, 'docs', 'RUNBOOK.md')) as file:
+        return set(re.findall(r'^### ([\w-]+)$', file.read(), re.M))
+
+
+def named_in_source():
+    found = set()
+    for folder, _, names in os.walk(os.path.join(SOURCE, 'src')):
+        for name in names:
+            if name.endswith('.c'):
+                with open(os.path.join(folder, name)) as file:
+                    found |= set(re.findall(r'FAIL_SEE\(\s*err,\s*\w+,\s*EX_\w+,\s*"([\w-]+)"', file.read()))
+    with open(os.path.join(SOURCE, 'src', 'cli', 'commands.c')) as file:
+        of_codes = file.read().split('runbook_entry(')[1].split('\n}\n')[0]
+    return found, set(re.findall(r'return "([\w-]+)"', of_codes))
+
+
+class Runbook(unittest.TestCase):
+    def test_every_named_entry_is_there(self):
+        named, of_codes = named_in_source()
+        self.assertGreater(len(named), 8)
+        self.assertGreater(len(of_codes), 6)
+        self.assertLessEqual(named | of_codes, entries())
+
+    def failed(self, *settings):
+        words = [word for setting in settings for word in ('--set', setting)]
+        result = run('run', '-c', os.path.join(SOURCE, 'conf', 'run.yaml'), *words)
+        self.assertNotEqual(result.code, OK)
+        return result
+
+    def test_a_run_that_fails_names_its_entry(self):
+        result = self.failed('snapshot.folder=/proc/none')
+        self.assertRegex(result.err, rf'event=run.failed text="/proc/none: cannot make this folder.*" exit_code={CANNOT_CREATE} '
+                                     r'see=docs/RUNBOOK.md#files\n')
+        result = self.failed('content.dims=0')
+        self.assertRegex(result.err, rf'event=run.failed text="content.dims .*" exit_code={BAD_CONFIG} '
+                                     r'see=docs/RUNBOOK.md#configuration\n')
+
+    def test_the_log_may_be_json(self):
+        result = self.failed('content.dims=0', 'log.format=json')
+        line = json.loads(result.err.strip().splitlines()[-1])
+        self.assertEqual((line['level'], line['event'], line['exit_code']), ('error', 'run.failed', BAD_CONFIG))
+        self.assertIn('content.dims', line['text'])
+
+
+if __name__ == '__main__':
+    main()
