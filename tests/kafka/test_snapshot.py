@@ -149,7 +149,7 @@ class Snapshot(KafkaCase):
     def test_of_another_application(self):
         self.life()
         mine, self.prefix = self.prefix, self.prefix + 'other.'
-        self.refuse(text=f'has the snapshot of kafka.application "{mine}"')
+        self.refuse(text=f'has the snapshot of kafka.application \\"{mine}\\"')
         self.assertTrue(os.path.exists(self.file))
 
     def test_of_another_configuration(self):

@@ -116,7 +116,7 @@ class Case(unittest.TestCase):
 
     def says(self, result, *words):
         """The last line of stderr, the error, holds each of `words`."""
-        lines = [line for line in result.err.splitlines() if line.startswith('coldstream')]
+        lines = [line for line in result.err.splitlines() if line.startswith('coldstream') or ' level=error ' in line]
         self.assertTrue(lines, f'no line of stderr is an error: {result.err[-2000:]}')
         for word in words:
             self.assertIn(str(word), lines[-1])
