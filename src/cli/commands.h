@@ -17,6 +17,7 @@ int cmd_inspect(int argc, char **argv);
 int cmd_record(int argc, char **argv);
 int cmd_replay(int argc, char **argv);
 int cmd_run(int argc, char **argv);
+int cmd_top(int argc, char **argv);
 
 /* "0.1.0 (commit)": goes into --version and into every manifest. */
 extern const char *const program_version;

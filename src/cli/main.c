@@ -21,6 +21,7 @@ static const struct command commands[] = {
     {"inspect", cmd_inspect, "what a replay knows of an item, a SID, an epoch, a table"},
     {"compare", cmd_compare, "two replays of one recording, side by side, with paired intervals"},
     {"run", cmd_run, "the stage on Kafka"},
+    {"top", cmd_top, "a running stage, live in a terminal"},
     {"record", cmd_record, "live topics -> recorded topics"},
     {"check", cmd_check, "every error in a configuration file, with line and column"},
 };
