@@ -5,7 +5,6 @@
 #include "cli/terminal.h"
 #include "cli/top_fetch.h"
 #include "cli/top_view.h"
-#include "ops/human.h"
 #include "ops/verdict.h"
 #include <limits.h>
 #include <stdlib.h>
@@ -99,7 +98,7 @@ static void print_once(json_t *status, bool json) {
     }
     picture.bold = terminal_is_there();
     picture.colour = picture.bold && colours();
-    top_view(&picture, status, NULL);
+    top_view(&picture, status, NULL, 0);
 }
 
 /* ---- live ---- */
@@ -120,12 +119,9 @@ static void draw(struct live *live) {
                               .colour = colours(),
                               .bold = true,
                               .live = true};
-    char text[ERROR_TEXT_BYTES + 100], span[HUMAN_BYTES];
-    if (*live->away != '\0')
-        snprintf(text, sizeof text, "For %s: %s",
-                 human_span((double)(clock_ms() - live->answered_ms) / 1000, span), live->away);
     fputs("\033[H", stdout);
-    top_view(&picture, live->status, *live->away != '\0' ? text : NULL);
+    top_view(&picture, live->status, *live->away != '\0' ? live->away : NULL,
+             (double)(clock_ms() - live->answered_ms) / 1000);
     fputs("\033[J", stdout);
     fflush(stdout);
 }

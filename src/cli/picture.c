@@ -16,8 +16,10 @@ static const char *code_of(const struct picture *picture, enum ink ink) {
 void picture_put(struct picture *picture, enum ink ink, int width, const char *text) {
     int room = picture->columns - picture->column;
     const char *code = code_of(picture, ink);
-    if (full(picture))
+    if (full(picture) || room <= 0 || *text == '\0')
         return;
+    fprintf(picture->out, "%*s", picture->spaces, "");
+    picture->spaces = 0;
     fputs(code, picture->out);
     picture->column += screen_text(text, width < room ? width : room, picture->out);
     if (*code != '\0')
@@ -33,11 +35,10 @@ void picture_say(struct picture *picture, enum ink ink, const char *format, ...)
     picture_put(picture, ink, picture->columns, text);
 }
 
+/* Spaces are written before the next text only: a line has none at its end. */
 static void space(struct picture *picture, int columns) {
-    for (; columns > 0 && picture->column < picture->columns && !full(picture); columns--) {
-        fputc(' ', picture->out);
-        picture->column++;
-    }
+    picture->spaces += columns > 0 ? columns : 0;
+    picture->column += columns > 0 ? columns : 0;
 }
 
 void picture_left(struct picture *picture, enum ink ink, int width, const char *text) {
@@ -58,8 +59,8 @@ void picture_line(struct picture *picture) {
         if (picture->live)
             fputs("\033[K", picture->out);
         if (!picture->live || picture->row + 1 < picture->rows)
-            fputs(picture->live ? "\r\n" : "\n", picture->out);
+            fputc('\n', picture->out);
     }
     picture->row++;
-    picture->column = 0;
+    picture->column = picture->spaces = 0;
 }

@@ -12,7 +12,7 @@ struct picture {
     int columns, rows; /* lines past the last row are not written */
     bool colour, bold;
     bool live; /* every line wipes what was there */
-    int column, row;
+    int column, row, spaces;
 };
 
 /* Text from outside is shown as text. At most `width` columns and to the edge. */

@@ -242,9 +242,10 @@ int dead_rows(const json_t *status) {
 }
 
 void dead_show(struct picture *p, const json_t *status, int rows) {
-    const json_t *dead = json_object_get(status, "dead_letters"), *one, *count;
+    struct sorted sorted[SORTED_MAX];
+    const json_t *dead = json_object_get(status, "dead_letters"), *count;
+    int latest = sort_by(json_object_get(dead, "latest"), "time_ms", sorted);
     const char *reason;
-    size_t index;
     picture_left(p, STRONG, 12, "DEAD LETTERS");
     if (json_object_size(json_object_get(dead, "by_reason")) == 0)
         picture_say(p, SOFT, "none since the start");
@@ -254,10 +255,9 @@ void dead_show(struct picture *p, const json_t *status, int rows) {
         picture_say(p, PLAIN, " %s  ", human_number(json_number_value(count), text));
     }
     picture_line(p);
-    json_array_foreach(json_object_get(dead, "latest"), index, one) {
+    for (int i = 0; i < latest && i < rows - 1; i++) {
+        const json_t *one = sorted[i].entry;
         char text[HUMAN_BYTES], where[60];
-        if ((int)index >= rows - 1)
-            break;
         snprintf(where, sizeof where, "/%.0f @%.0f", status_number(one, "partition"),
                  status_number(one, "offset"));
         picture_left(p, PLAIN, 8, status_clock(status_number(one, "time_ms"), text));
@@ -307,9 +307,9 @@ void codes_show(struct picture *p, const json_t *status, int rows) {
     picture_say(p, PLAIN, "generation %s, version %s",
                 human_number(status_number(codebooks, "generation"), a),
                 human_number(status_number(codebooks, "version"), b));
-    picture_say(p, SOFT, "  SIDs changed a day");
+    picture_say(p, SOFT, "  changed a day");
     percent_cell(p, 6, status_number(codebooks, "churn_per_day"));
-    picture_say(p, SOFT, " of their own");
+    picture_say(p, SOFT, " unique");
     percent_cell(p, 7, status_number(codebooks, "unique_share"));
     picture_line(p);
     json_array_foreach(json_object_get(codebooks, "levels"), index, level) {

@@ -3,7 +3,11 @@
 #include "ops/human.h"
 #include <string.h>
 
-#define PROBLEMS_MAX 4
+#define PROBLEMS_SMALL 3
+#define PROBLEMS_MAX 8
+#define GOOD_SIGN "\xE2\x9C\x93"
+#define WARN_SIGN "!"
+#define BAD_SIGN "\xE2\x9C\x97"
 
 static void title(struct picture *p, const json_t *status) {
     char up[HUMAN_BYTES], at[16];
@@ -18,50 +22,58 @@ static void title(struct picture *p, const json_t *status) {
     picture_line(p);
 }
 
+static void indented(struct picture *p, const char *text) {
+    picture_say(p, SOFT, "    ");
+    picture_put(p, SOFT, p->columns, text);
+    picture_line(p);
+}
+
 static void problem(struct picture *p, const json_t *one) {
     bool bad = strcmp(status_text(one, "level"), "bad") == 0;
     const char *where = status_text(one, "where");
-    picture_say(p, bad ? WRONG : WARNING, bad ? "  x " : "  ! ");
+    picture_say(p, bad ? WRONG : WARNING, "%s ", bad ? BAD_SIGN : WARN_SIGN);
     picture_put(p, PLAIN, 80, where);
     picture_say(p, PLAIN, "%s", *where ? ": " : "");
-    picture_put(p, PLAIN, 200, status_text(one, "text"));
-    picture_line(p);
-    picture_say(p, SOFT, "    ");
-    picture_put(p, SOFT, p->columns, status_text(one, "remedy"));
+    picture_put(p, PLAIN, p->columns, status_text(one, "text"));
     picture_line(p);
 }
 
-static void headline(struct picture *p, const json_t *verdict, const char *away) {
-    const char *level = status_text(verdict, "level");
-    bool good = strcmp(level, "good") == 0;
-    if (away != NULL) {
-        picture_say(p, WRONG, "x ");
-        picture_put(p, WRONG, p->columns, away);
-        picture_line(p);
-        return;
-    }
-    picture_say(p,
-                good                        ? GOOD
-                : strcmp(level, "bad") == 0 ? WRONG
-                                            : WARNING,
-                "%s ",
-                good                        ? "\xE2\x9C\x93"
-                : strcmp(level, "bad") == 0 ? "x"
-                                            : "!");
-    picture_put(p,
-                good                        ? GOOD
-                : strcmp(level, "bad") == 0 ? WRONG
-                                            : WARNING,
-                p->columns, status_text(verdict, "text"));
+static void away_for(struct picture *p, const char *away, double seconds) {
+    char span[HUMAN_BYTES];
+    picture_say(p, WRONG, "%s No stage answers; what is below is %s old", BAD_SIGN,
+                human_span(seconds, span));
     picture_line(p);
-    const json_t *problems = json_object_get(verdict, "problems");
-    size_t index, shown = p->rows < 40 ? 1 : PROBLEMS_MAX;
+    indented(p, away);
+}
+
+/* The sentence is the first problem; a small window has no room for the others' remedies. */
+static void headline(struct picture *p, const json_t *verdict) {
+    const char *level = status_text(verdict, "level"), *sign = WARN_SIGN;
+    enum ink ink = WARNING;
+    size_t index;
     const json_t *one;
-    json_array_foreach(problems, index, one) if (index < shown) problem(p, one);
+    if (strcmp(level, "good") == 0) {
+        ink = GOOD;
+        sign = GOOD_SIGN;
+    } else if (strcmp(level, "bad") == 0) {
+        ink = WRONG;
+        sign = BAD_SIGN;
+    }
+    picture_say(p, ink, "%s ", sign);
+    picture_put(p, ink, p->columns, status_text(verdict, "text"));
+    picture_line(p);
+    json_array_foreach(json_object_get(verdict, "problems"), index, one) {
+        if (index == (p->rows < 40 ? PROBLEMS_SMALL : PROBLEMS_MAX))
+            break;
+        if (index > 0)
+            problem(p, one);
+        if (index == 0 || p->rows >= 40)
+            indented(p, status_text(one, "remedy"));
+    }
 }
 
 static void name(struct picture *p, const char *words) {
-    picture_left(p, SOFT, 8, words);
+    picture_left(p, SOFT, 6, words);
 }
 
 static void figures(struct picture *p, const json_t *status) {
@@ -73,33 +85,34 @@ static void figures(struct picture *p, const json_t *status) {
     char a[HUMAN_BYTES], b[HUMAN_BYTES], c[HUMAN_BYTES], d[HUMAN_BYTES];
     name(p, "state");
     picture_put(p, STRONG, 40, status_text(status, "reason"));
-    picture_say(p, PLAIN, "   epoch %s ", human_number(status_number(epoch, "number"), a));
+    picture_say(p, PLAIN, "  epoch %s ", human_number(status_number(epoch, "number"), a));
     picture_put(p, PLAIN, 10, status_text(epoch, "kind"));
-    picture_say(p, PLAIN, ", %s/s, aborted %s   memory %s",
+    picture_say(p, PLAIN, "  %s/s  aborted %s  memory %s",
                 human_number(status_number(epoch, "epochs_per_s"), b),
                 human_number(status_number(epoch, "aborted"), c),
                 status_size(json_object_get(status, "memory"), "rss_bytes", d));
     picture_line(p);
+    name(p, "epoch");
+    picture_say(p, PLAIN, "collect %s  apply %s  publish %s  commit %s",
+                status_millis(phases, "collect", a), status_millis(phases, "apply", b),
+                status_millis(phases, "publish", c), status_millis(phases, "commit", d));
+    picture_line(p);
     name(p, "rates");
-    picture_say(p, PLAIN, "events %s/s   labelled %s/s   listings %s/s   SID after p50 ",
+    picture_say(p, PLAIN, "events %s/s  labelled %s/s  listings %s/s",
                 human_number(status_number(rates, "events_per_s"), a),
                 human_number(status_number(rates, "labelled_per_s"), b),
                 human_number(status_number(rates, "listings_per_s"), c));
-    picture_say(p, STRONG, "%s", status_millis(latency, "p50", a));
-    picture_say(p, PLAIN, " p99 %s", status_millis(latency, "p99", b));
+    picture_say(p, PLAIN, "  SID in %s, p99 %s", status_millis(latency, "p50", a),
+                status_millis(latency, "p99", b));
     picture_line(p);
     name(p, "totals");
-    picture_say(p, PLAIN, "events %s   parked %s   dead %s   ",
+    picture_say(p, PLAIN, "events %s  parked %s  dead %s",
                 human_number(status_number(totals, "events"), a),
                 human_number(status_number(totals, "parked"), b),
                 human_number(status_number(totals, "dead_letters"), c));
-    picture_say(p, PLAIN, "items %s, with SID %s", human_number(status_number(totals, "items"), a),
+    picture_say(p, PLAIN, "  items %s, with SID %s",
+                human_number(status_number(totals, "items"), a),
                 human_number(status_number(totals, "onboarded"), b));
-    picture_line(p);
-    name(p, "epoch");
-    picture_say(p, PLAIN, "collect %s   apply %s   publish %s   commit %s   (mean of a minute)",
-                status_millis(phases, "collect", a), status_millis(phases, "apply", b),
-                status_millis(phases, "publish", c), status_millis(phases, "commit", d));
     picture_line(p);
 }
 
@@ -142,10 +155,13 @@ static void share(const json_t *status, int rows, int given[LISTS]) {
     }
 }
 
-void top_view(struct picture *p, const json_t *status, const char *away) {
+void top_view(struct picture *p, const json_t *status, const char *away, double away_s) {
     int given[LISTS];
     title(p, status);
-    headline(p, json_object_get(status, "verdict"), away);
+    if (away != NULL)
+        away_for(p, away, away_s);
+    else
+        headline(p, json_object_get(status, "verdict"));
     figures(p, status);
     share(status, p->rows - p->row - (p->live ? 1 : 0), given);
     for (size_t i = 0; i < LISTS; i++)

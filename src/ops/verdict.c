@@ -73,7 +73,7 @@ static void problem(struct judge *judge, enum level level, const char *where, co
 static void judge_state(struct judge *judge) {
     const json_t *s = judge->status;
     const char *state = text(s, "state"), *reason = text(s, "reason");
-    const char *restoring_remedy = "nothing: it begins by itself when the log is folded";
+    const char *restoring_remedy = "it begins by itself when the log is folded";
     double share = number(json_object_get(s, "restore"), "share");
     if (is(s, "state", "leading") || is(s, "state", "standby")) {
         if (json_is_false(json_object_get(s, "ready")) && strcmp(reason, state) != 0)
@@ -85,7 +85,7 @@ static void judge_state(struct judge *judge) {
     else if (is(s, "state", "restoring"))
         problem(judge, WARN, "", restoring_remedy, "not at work yet: restoring");
     else if (is(s, "state", "draining"))
-        problem(judge, WARN, "", "nothing: another instance takes over",
+        problem(judge, WARN, "", "another instance takes over",
                 "leaving: it commits what it has taken and takes no more");
     else if (is(s, "state", "waiting"))
         problem(judge, BAD, "", "the stage goes on by itself when what it waits for is there", "%s",

@@ -27,13 +27,14 @@
       ...(problem.remedy ? [make('span', {className: 'remedy'}, shown(problem.remedy))] : []));
   }
 
-  /* A screen reader hears the sentence when the judgement changes, not when a tenth of a second does. */
+  /* The sentence is the first problem. A screen reader hears the sentence when the judgement changes, not when a tenth of a second does. */
   function headline(level, text, problems, occasion) {
     when($('headline'), [level, text, problems], place => {
       place.className = `level-${level}`;
       $('sign').textContent = SIGNS[level];
       $('sentence').textContent = shown(text);
-      $('problems').replaceChildren(...problems.map(problemItem));
+      $('remedy').textContent = problems.length ? shown(problems[0].remedy) : '';
+      $('problems').replaceChildren(...problems.slice(1).map(problemItem));
       document.title = `${SIGNS[level]} ${shown(text)} - coldstream`;
     });
     when($('spoken'), occasion, place => { place.textContent = shown(text); });
@@ -42,7 +43,6 @@
   function show(status) {
     const verdict = status.verdict || {level: 'warn', text: `It says of itself: ${status.reason || status.state}`, problems: []};
     const problems = verdict.problems || [];
-    /* one problem is in the headline already, but not its remedy */
     headline(verdict.level, verdict.text, problems, [status.state, verdict.level, problems.map(p => [p.level, p.where])]);
     const who = `coldstream ${shown(status.version)} \u00b7 ${shown(status.application)} \u00b7 ${shown(status.state)} \u00b7 ${clock(status.now_ms)} UTC` + (status.synthetic ? ' \u00b7 synthetic data' : '');
     when($('who'), who, place => { place.textContent = who; });
@@ -52,8 +52,7 @@
   function unreachable() {
     const since = answered ?? opened, text = `The stage cannot be reached since ${clock(since)} UTC (${span((Date.now() - since) / 1000)})`;
     document.body.classList.add('stale');
-    headline('bad', text, [{level: 'bad', where: '', text: answered ? `what is below is from ${clock(answered)} UTC` : 'nothing was heard from it since this page was opened',
-      remedy: 'is the process running, and http.listen what this page was opened with? It is asked again every two seconds'}], 'unreachable');
+    headline('bad', text, [{level: 'bad', remedy: `${answered ? `What is below is from ${clock(answered)} UTC. ` : ''}Is the process running, and http.listen what this page was opened with? It is asked again every two seconds.`}], 'unreachable');
   }
 
   /* ---- asking ---- */

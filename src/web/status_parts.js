@@ -10,7 +10,7 @@ const Parts = (() => {
   const fixed = (x, digits) => known(x) ? figures.get(digits).format(x) : '-';
   const count = x => fixed(x, 0);
   const rate = x => fixed(x, known(x) && x < 9.95 && x > 0 ? 1 : 0);
-  const percent = x => known(x) ? `${fixed(100 * x, Math.abs(x) < 0.0995 && x !== 0 ? 1 : 0)} %` : '-';
+  const percent = x => !known(x) ? '-' : x > 0 && x < 0.0005 ? 'under 0.1 %' : `${fixed(100 * x, Math.abs(x) < 0.0995 && x !== 0 ? 1 : 0)} %`;
 
   function span(seconds) {
     if (!known(seconds)) return '-';
@@ -35,8 +35,8 @@ const Parts = (() => {
   /* Control characters as their pictures; what shows nothing and steers the text around it (bidirectional overrides, byte order marks, line separators) by number. */
   function shown(text) {
     return String(text ?? '-').replace(/[\u0000-\u001f]/g, c => String.fromCharCode(0x2400 + c.charCodeAt(0))).replace(/\u007f/g, '\u2421')
-      .replace(/[\u0080-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]/g,
-        c => `[U+${c.charCodeAt(0).toString(16).toUpperCase().padStart(4, '0')}]`);
+      .replace(/[\u0080-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/gu,
+        c => `[U+${c.codePointAt(0).toString(16).toUpperCase().padStart(4, '0')}]`);
   }
 
   /* ---- the document ---- */
@@ -72,7 +72,9 @@ const Parts = (() => {
         make(i === 0 ? 'th' : 'td', {...(i === 0 && {scope: 'row'}), className: cell.class || ''}, cell.node ?? cell.text ?? cell))));
       return row;
     });
-    if (now.length !== body.rows.length || now.some((row, i) => row !== body.rows[i])) body.replaceChildren(...now);
+    const kept = new Set(now);
+    [...body.rows].filter(row => !kept.has(row)).forEach(row => row.remove());
+    now.forEach((row, i) => { if (body.rows[i] !== row) body.insertBefore(row, body.rows[i] || null); }); /* a row that moves loses the focus */
   }
 
   /* facts: [[name, value, more]] */
@@ -92,13 +94,13 @@ const Parts = (() => {
     const behind = behindOf(status), lag = (status.inputs || []).reduce((sum, input) => sum + (input.lag || 0), 0);
     const tone = (x, warn, bad) => x >= bad ? 'bad' : x >= warn ? 'warn' : '';
     const all = [
-      ['Behind', known(behind) ? span(behind) : '-', `${count(lag)} records`, tone(behind, 10, 60)],
-      ['SID of a new listing after', millis(latency.count ? latency.p50 : null), latency.count ? `p99 ${millis(latency.p99)}, ${count(latency.count)} in the last minute` : 'none in the last minute', latency.count ? tone(latency.p99, 1000, 10000) : ''],
-      ['Events a second', rate(rates.events_per_s), `${count(totals.events)} in all`],
-      ['AUC, cold items', fixed(quality.auc_cold, 4), `all items ${fixed(quality.auc, 4)}`],
+      ['Behind', span(behind), known(behind) ? `${count(lag)} records` : '', tone(behind, 10, 60)],
+      ['SID after', millis(latency.count ? latency.p50 : null), latency.count ? `p99 ${millis(latency.p99)}, ${count(latency.count)} in a minute` : 'no listing in a minute', latency.count ? tone(latency.p99, 1000, 10000) : ''],
+      ['Events a second', rate(rates.events_per_s), known(totals.events) ? `${count(totals.events)} in all` : ''],
+      ['AUC, cold items', fixed(quality.auc_cold, 4), known(quality.auc) ? `all items ${fixed(quality.auc, 4)}` : ''],
       ['Dead letters', count(totals.dead_letters), known(totals.events) && totals.events ? `${percent(totals.dead_letters / totals.events)} of all` : ''],
-      ['Items', count(totals.items), `${count(totals.onboarded)} with a SID`],
-      ['Epoch', count(epoch.number), `${rate(epoch.epochs_per_s)} a second, ${count(epoch.aborted)} aborted`],
+      ['Items', count(totals.items), known(totals.onboarded) ? `${count(totals.onboarded)} with a SID` : ''],
+      ['Epoch', count(epoch.number), known(epoch.number) ? `${rate(epoch.epochs_per_s)} a second, ${count(epoch.aborted)} aborted` : ''],
       ['Memory', size(memory.rss_bytes), `up ${span((status.now_ms - status.started_ms) / 1000)}`]];
     const list = $('cards');
     while (list.children.length < all.length) list.append(make('li', {className: 'card'}));
@@ -153,7 +155,7 @@ const Parts = (() => {
     rowsInto(figure.querySelector('tbody'), moments.slice(-30).reverse().map(m => ({key: m.t, cells: [moment(m.t), span(m.behind), rate(m.events)].map((cell, i) => i ? cell : {node: cell, id: m.t})})));
     const series = [{name: 'behind', points: moments.map(m => ({x: m.t, y: m.behind})), colour: 1}];
     if (behindChart) Charts.update(behindChart, series);
-    else behindChart = Charts.lines(figure.querySelector('canvas'), series, {min: 0, digits: 1});
+    else behindChart = Charts.lines(figure.querySelector('canvas'), series, {min: 0, digits: 2});
   }
 
   /* ---- ranking ---- */
@@ -191,14 +193,14 @@ const Parts = (() => {
     rowsInto($('listings').tBodies[0], list.map(l => ({key: `${l.epoch}/${l.item}`, cells: [
       {node: moment(l.arrived_ms), id: l.arrived_ms}, {text: millis(l.latency_ms), class: `nowrap ${l.latency_ms > 10000 ? 'bad' : l.latency_ms > 1000 ? 'warn' : ''}`},
       {node: make('span', {className: 'sid'}, shown(l.sid)), id: l.sid, class: 'text'}, {node: make('span', {}, itemLink(l.item)), id: l.item, class: 'text id cut'},
-      {node: foreign(l.title), id: l.title, class: 'text cut'}, count(l.epoch)]})));
+      {node: foreign(l.title), id: l.title, class: 'text cut'}]})));
   }
 
   function deadLetters(status) {
     const dead = status.dead_letters || {}, reasons = Object.entries(dead.by_reason || {}).filter(([, n]) => n > 0).sort((a, b) => b[1] - a[1]);
     const sentence = reasons.length ? 'Since the start, by reason: ' + reasons.map(([reason, n]) => `${shown(reason)} ${count(n)}`).join(', ') + '.' : 'None since the start.';
     when($('dead-reasons'), sentence, place => { place.textContent = sentence; });
-    const list = dead.latest || [];
+    const list = [...(dead.latest || [])].sort((a, b) => b.time_ms - a.time_ms);
     $('dead').hidden = list.length === 0;
     rowsInto($('dead').tBodies[0], list.map(d => ({key: `${d.topic}/${d.partition}/${d.offset}`, cells: [{node: moment(d.time_ms), id: d.time_ms}, {text: shown(d.reason), class: 'text nowrap'},
       {text: `${shown(d.topic)} partition ${count(d.partition)} offset ${count(d.offset)}`, class: 'text'}, {node: foreign(d.text), id: d.text, class: 'text cut'}]})));
