@@ -75,10 +75,7 @@ void compacted_destroy(struct compacted *compacted) {
 }
 
 static struct marks *marks_of(const struct compacted *c, const struct table *table) {
-    uint32_t t = 0;
-    while (tables_at(c->set, t) != table)
-        t++;
-    return &c->marks[t];
+    return &c->marks[table_number(table)];
 }
 
 /* ---- children by key ---- */
@@ -152,8 +149,27 @@ static enum status fold_parent(struct marks *marks, const struct folded_row *row
     return OK;
 }
 
-static enum status fold_child(struct marks *marks, const struct folded_row *row, uint64_t epoch,
-                              struct error *err) {
+/* The parent's row from its child's, unless a later record has placed this key, or another one here. (Of one epoch there cannot be two.) */
+static enum status imply_parent(struct compacted *c, const struct folded_row *row, uint64_t epoch,
+                                struct error *err) {
+    struct table *parent = table_spec(row->table)->parent;
+    struct marks *marks = marks_of(c, parent);
+    static const uint32_t nothing[1];
+    uint32_t at = table_find(parent, row->key);
+    bool later = at != NO_ROW && marks->at[at].epoch > epoch;
+    if (table_live(parent, row->position))
+        later = later || marks->at[row->position].epoch > epoch;
+    if (later)
+        return OK;
+    if (at != row->position)
+        TRY(table_place(parent, row->key, row->position, 1, bytes_of(nothing, sizeof nothing),
+                        err));
+    marks->at[row->position].epoch = epoch;
+    return OK;
+}
+
+static enum status fold_child(struct compacted *c, struct marks *marks,
+                              const struct folded_row *row, uint64_t epoch, struct error *err) {
     uint64_t key = hash_of(row->key);
     uint32_t old = marks->slots[slot_of(marks, key)]; /* position + 1 */
     bool gone = row->value.data == NULL || overtaken(marks, row, old == row->position + 1, epoch);
@@ -163,6 +179,8 @@ static enum status fold_child(struct marks *marks, const struct folded_row *row,
     }
     if (gone)
         return OK;
+    if (fold_implied(row->table))
+        TRY(imply_parent(c, row, epoch, err));
     bool other = old != row->position + 1 && row->position < table_spec(row->table)->rows_max &&
                  table_live(row->table, row->position);
     if (other)
@@ -175,7 +193,7 @@ static enum status fold_child(struct marks *marks, const struct folded_row *row,
 enum status compacted_fold(struct compacted *compacted, const struct folded_row *row,
                            uint64_t epoch, struct error *err) {
     struct marks *marks = marks_of(compacted, row->table);
-    return is_child(row->table) ? fold_child(marks, row, epoch, err)
+    return is_child(row->table) ? fold_child(compacted, marks, row, epoch, err)
                                 : fold_parent(marks, row, epoch, err);
 }
 
@@ -214,5 +232,11 @@ void compacted_end(struct compacted *compacted) {
                 table_take(table, row);
             }
         }
+    }
+    for (uint32_t t = 0; t < tables_count(compacted->set); t++) {
+        struct table *table = tables_at(compacted->set, t);
+        for (uint32_t row = table_end(table); table_spec(table)->output == TO_NOTHING && row-- > 0;)
+            if (table_live(table, row) && table_childless(table, row))
+                table_take(table, row);
     }
 }

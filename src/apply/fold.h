@@ -19,6 +19,10 @@ struct folded_row {
 enum status fold_epoch(struct tables *set, const struct folded_row *rows, uint32_t count,
                        struct error *err);
 
+/* Whether the table's parent has no records of its own (TO_NOTHING), as where only the public topics are read: a row of it, 4 bytes of zero, stands where a
+ * child's does, and goes with the last of them. It is in no digest. */
+bool fold_implied(const struct table *table);
+
 /* A manifest's digest of a table; false when the manifest does not know it. */
 typedef bool wanted_digest(void *self, const char *table, struct digest *out);
 

@@ -122,7 +122,8 @@ enum status tables_add(struct tables *set, const struct table_spec *spec, struct
     ASSERT(set->touched == 0 && !set->sealed);
     TRY(check_spec(set, spec, err));
     struct table *t = arena_must(&set->arena, sizeof *t);
-    *t = (struct table){.spec = *spec, .set = set, .stride = spec->value_bytes};
+    *t = (struct table){
+        .spec = *spec, .number = set->count, .set = set, .stride = spec->value_bytes};
     memcpy(t->name, spec->name, strlen(spec->name));
     t->spec.name = t->name;
     t->root = spec->parent != NULL ? spec->parent : t;
@@ -157,10 +158,17 @@ struct table *tables_named(const struct tables *set, struct bytes name) {
     return NULL;
 }
 
+void tables_watch(struct tables *set, const struct table_watch *watch) {
+    set->watch = *watch;
+}
+
 /* ---- access ---- */
 
 const struct table_spec *table_spec(const struct table *table) {
     return &table->spec;
+}
+uint32_t table_number(const struct table *table) {
+    return table->number;
 }
 uint32_t table_rows(const struct table *table) {
     return table->rows;
@@ -215,6 +223,18 @@ const void *table_value(const struct table *table, uint32_t row) {
 
 void *table_values(const struct table *table) {
     return table->values;
+}
+
+const void *table_keys(const struct table *table, size_t *slot_bytes) {
+    *slot_bytes = key_is_hashed(table) ? table->key_slot : 0;
+    return key_is_hashed(table) ? table->keys : NULL;
+}
+
+bool table_childless(const struct table *table, uint32_t row) {
+    for (const struct table *child = table->first_child; child != NULL; child = child->next_child)
+        if (table_live(child, row))
+            return false;
+    return true;
 }
 
 struct digest table_digest(const struct table *table) {

@@ -32,8 +32,8 @@ enum key_kind {
     KEY_CHILD /* shares key and position with a row of `parent`, which is not a KEY_CHILD itself; no index */
 };
 
-/* Which topic a table's rows are published to. */
-enum table_output { TO_DELTAS, TO_CHANGELOG, TO_SEMANTIC_IDS, TO_CODEBOOKS };
+/* Which topic a table's rows are published to. TO_NOTHING: none; a follower of the public topics has the parent's rows from its children (apply/fold.h). */
+enum table_output { TO_DELTAS, TO_CHANGELOG, TO_SEMANTIC_IDS, TO_CODEBOOKS, TO_NOTHING };
 
 struct table;
 
@@ -61,9 +61,20 @@ uint32_t tables_count(const struct tables *set);
 struct table *tables_at(const struct tables *set, uint32_t index);
 struct table *tables_named(const struct tables *set, struct bytes name); /* NULL when absent */
 
+/* Who is told of rows that are put back or taken out (everything below "Restoring"), in the thread that does it: before value, key or life of the row at a
+ * position change, and after. Values and keys change word by word (base/words.h), so that other threads may read them meanwhile: follow/versions.h.
+ * Not told of edits: such a set has none. */
+struct table_watch {
+    void *self;
+    void (*before)(void *self, const struct table *table, uint32_t row);
+    void (*after)(void *self, const struct table *table, uint32_t row);
+};
+void tables_watch(struct tables *set, const struct table_watch *watch);
+
 const struct table_spec *table_spec(const struct table *table);
-uint32_t table_rows(const struct table *table); /* live rows */
-uint32_t table_end(const struct table *table);  /* one past the highest live position: for scans */
+uint32_t table_number(const struct table *table); /* tables_at() of it is the table */
+uint32_t table_rows(const struct table *table);   /* live rows */
+uint32_t table_end(const struct table *table); /* one past the highest live position: for scans */
 
 /* NO_ROW when absent. For KEY_CHILD look the parent up and use its position. */
 uint32_t table_find(const struct table *table, struct bytes key);
@@ -80,6 +91,11 @@ uint64_t table_version(const struct table *table, uint32_t row);
 const void *table_value(const struct table *table, uint32_t row);
 /* The whole value array [rows_max * value_bytes]; only live rows mean anything. */
 void *table_values(const struct table *table);
+
+/* The keys of a KEY_STRING (u32 length, bytes, zeros) or KEY_U64 (big end first) table [rows_max][*slot_bytes]; NULL for others. */
+const void *table_keys(const struct table *table, size_t *slot_bytes);
+/* No child has a row at this position. */
+bool table_childless(const struct table *table, uint32_t row);
 
 /* A new row with a zero value; it must be absent. FATAL (EX_CONFIG) when rows_max is reached, naming the table
  * and the limit; BAD_RECORD when the key's length does not fit. Nothing changes then. KEY_DENSE: key is the position.

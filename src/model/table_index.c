@@ -1,3 +1,4 @@
+#include "base/words.h"
 #include "model/table_private.h"
 
 #include "base/poison.h"
@@ -29,12 +30,17 @@ bool key_fits(const struct table *table, struct bytes key) {
 
 void key_store(struct table *table, uint32_t row, struct bytes key) {
     unsigned char *slot = table->keys + (size_t)row * table->key_slot;
+    unsigned char tail[4] = {0};
+    size_t whole = key.len / 4 * 4;
     if (table->spec.key_kind == KEY_STRING) {
         uint32_t len = (uint32_t)key.len;
-        memcpy(slot, &len, sizeof len);
+        words_store(slot, &len, sizeof len);
         slot += sizeof len;
     }
-    memcpy(slot, key.data, key.len);
+    words_store(slot, key.data, whole);
+    memcpy(tail, key.data + whole, key.len - whole);
+    if (whole < key.len)
+        words_store(slot + whole, tail, sizeof tail);
 }
 
 /* ---- hash index ---- The upper half of the hash is kept in the slot: it gives the slot's home,

@@ -55,6 +55,7 @@ enum table_arena {
 struct table {
     struct table_spec spec;
     char name[TABLE_NAME_BYTES]; /* zero-padded; spec.name points here */
+    uint32_t number;
     struct tables *set;
     const struct table *root; /* has the keys: the parent of a KEY_CHILD, else this table */
     struct table *first_child, *next_child;
@@ -98,8 +99,9 @@ struct tables {
     struct table *at[TABLES_MAX];
     uint32_t count;
     bool sealed;
-    uint64_t touched;      /* in all tables: an epoch is open when > 0 */
-    unsigned char *buffer; /* of snapshots: SNAPSHOT_BUFFER_BYTES */
+    struct table_watch watch; /* functions NULL: nobody */
+    uint64_t touched;         /* in all tables: an epoch is open when > 0 */
+    unsigned char *buffer;    /* of snapshots: SNAPSHOT_BUFFER_BYTES */
 };
 
 /* ---- bits ---- */

@@ -1,3 +1,4 @@
+#include "base/words.h"
 #include "model/table_private.h"
 
 #include "base/poison.h"
@@ -21,22 +22,31 @@ struct digest row_digest(const struct table *table, uint32_t row) {
 
 /* ---- restore ---- */
 
+static void tell_before(const struct table *t, uint32_t row) {
+    if (t->set->watch.before != NULL)
+        t->set->watch.before(t->set->watch.self, t, row);
+}
+
+static void tell_after(const struct table *t, uint32_t row) {
+    if (t->set->watch.after != NULL)
+        t->set->watch.after(t->set->watch.self, t, row);
+}
+
 /* Takes out a row and its children, outside of any epoch. */
 static void take_out(struct table *t, uint32_t row) {
     for (struct table *child = t->first_child; child != NULL; child = child->next_child)
         if (table_live(child, row))
             take_out(child, row);
-    t->digest = digest_sub(t->digest, t->digests[row]);
-    if (key_is_hashed(t))
-        index_remove(t, row);
-    clear_live(t, row);
+    table_take(t, row);
 }
 
+/* The end of what tell_before() began. */
 static void fill(struct table *t, uint32_t row, uint64_t version, struct bytes value) {
-    memcpy(value_at(t, row), value.data, t->stride);
+    words_store(value_at(t, row), value.data, t->stride);
     t->versions[row] = version;
     t->digests[row] = row_digest(t, row);
     t->digest = digest_add(t->digest, t->digests[row]);
+    tell_after(t, row);
 }
 
 static enum status check_row(const struct table *t, uint32_t position, uint64_t version,
@@ -69,6 +79,7 @@ enum status table_restore_child(struct table *table, uint32_t position, uint64_t
         return FAIL(err, BAD_RECORD, EX_DATAERR,
                     "table %s: a row at position %u, where its parent table %s has none",
                     table->name, position, table->root->name);
+    tell_before(table, position);
     if (bit_get(table->live, position))
         table->digest = digest_sub(table->digest, table->digests[position]);
     else
@@ -79,7 +90,9 @@ enum status table_restore_child(struct table *table, uint32_t position, uint64_t
 
 static enum status restore_child(struct table *t, struct bytes key, uint32_t position,
                                  uint64_t version, struct bytes value, struct error *err) {
-    uint32_t row = table_find(t->root, key);
+    uint8_t scratch[8];
+    bool stands = table_live(t->root, position) && bytes_equal(row_key(t, position, scratch), key);
+    uint32_t row = stands ? position : table_find(t->root, key);
     if (value.data == NULL) {
         if (row != NO_ROW && bit_get(t->live, row))
             take_out(t, row);
@@ -104,6 +117,7 @@ static enum status restore_dense(struct table *t, struct bytes key, uint32_t pos
     if (get_be64(key.data) != position)
         return FAIL(err, BAD_RECORD, EX_DATAERR, "table %s: the row of key %llu at position %u",
                     t->name, (unsigned long long)get_be64(key.data), position);
+    tell_before(t, position);
     if (row == NO_ROW)
         set_live(t, position);
     else
@@ -130,12 +144,14 @@ enum status table_restore(struct table *table, struct bytes key, uint32_t positi
     }
     TRY(check_row(table, position, version, value, err));
     if (row == position) {
+        tell_before(table, position);
         table->digest = digest_sub(table->digest, table->digests[row]);
     } else {
         if (row != NO_ROW)
             take_out(table, row);
         if (bit_get(table->live, position))
             take_out(table, position);
+        tell_before(table, position);
         index_grow(table);
         set_live(table, position);
         key_store(table, position, key);
@@ -148,10 +164,12 @@ enum status table_restore(struct table *table, struct bytes key, uint32_t positi
 /* ---- rows and children each by themselves ---- */
 
 void table_take(struct table *table, uint32_t row) {
+    tell_before(table, row);
     table->digest = digest_sub(table->digest, table->digests[row]);
     if (key_is_hashed(table))
         index_remove(table, row);
     clear_live(table, row);
+    tell_after(table, row);
 }
 
 void table_unsettle(struct table *child, uint32_t row) {
@@ -167,13 +185,15 @@ void table_settle(struct table *child, uint32_t row) {
 }
 
 static void place_child(struct table *t, uint32_t position, uint64_t version, struct bytes value) {
+    tell_before(t, position);
     if (bit_get(t->live, position))
         table_unsettle(t, position);
     else
         set_live(t, position);
-    memcpy(value_at(t, position), value.data, t->stride);
+    words_store(value_at(t, position), value.data, t->stride);
     t->versions[position] = version;
     t->digests[position] = (struct digest){0, 0};
+    tell_after(t, position);
 }
 
 static void place_hashed(struct table *t, struct bytes key, uint32_t position, uint64_t version,
@@ -181,12 +201,14 @@ static void place_hashed(struct table *t, struct bytes key, uint32_t position, u
     uint64_t hash = key_hash(key);
     uint32_t row = index_find(t, hash, key);
     if (row == position) {
+        tell_before(t, position);
         t->digest = digest_sub(t->digest, t->digests[row]);
     } else {
         if (row != NO_ROW)
             table_take(t, row);
         if (bit_get(t->live, position))
             table_take(t, position);
+        tell_before(t, position);
         index_grow(t);
         set_live(t, position);
         key_store(t, position, key);

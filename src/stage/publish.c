@@ -30,6 +30,7 @@ static enum topic output_topic(enum table_output output) {
     case TO_CODEBOOKS:
         return TOPIC_CODEBOOKS;
     case TO_CHANGELOG:
+    case TO_NOTHING: /* a stage has no such table */
         break;
     }
     return TOPIC_CHANGELOG;
