@@ -41,6 +41,8 @@ struct follower {
     uint32_t pending_count;
     uint64_t newest, rows;
     const char *differs;
+    void (*on_exact)(void *self, uint64_t epoch); /* NULL: nobody asks */
+    void *on_exact_self;
 };
 
 /* ---- memory ---- */
@@ -103,6 +105,11 @@ void follower_begin(struct follower *f) {
     f->pending_count = 0;
     f->differs = NULL;
     compacted_begin(f->compacted);
+}
+
+void follower_on_exact(struct follower *f, void (*exact)(void *self, uint64_t epoch), void *self) {
+    f->on_exact = exact;
+    f->on_exact_self = self;
 }
 
 /* ---- staging ---- */
@@ -309,6 +316,11 @@ static enum status fold_remains(struct follower *f, uint64_t epoch, const struct
     return catch_up(f, err);
 }
 
+static void tell_exact(const struct follower *f) {
+    if (f->on_exact != NULL)
+        f->on_exact(f->on_exact_self, f->epoch);
+}
+
 static enum status fold_whole(struct follower *f, const struct wanted *wanted, struct error *err) {
     struct digests digests = {f, wanted};
     struct folded_row *rows;
@@ -320,6 +332,7 @@ static enum status fold_whole(struct follower *f, const struct wanted *wanted, s
         return fold_remains(f, wanted->epoch, rows, count, err);
     TRY(status);
     f->epoch = wanted->epoch;
+    tell_exact(f);
     clean_up(f);
     return OK;
 }
@@ -349,6 +362,7 @@ static enum status advance_loose(struct follower *f, struct error *err) {
             compacted_end(f->compacted);
             f->exact = true;
             f->epoch = f->target.epoch;
+            tell_exact(f);
             TRY(advance_exact(f, err));
             if (f->exact)
                 return OK;

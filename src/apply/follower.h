@@ -24,6 +24,11 @@ void follower_destroy(struct follower *follower);
  * beginnings. It is exact only after the first target. */
 void follower_begin(struct follower *follower);
 
+/* Called whenever the set has become the state after an epoch, digests compared, before anything more is folded: the one moment at which every epoch can be
+ * looked at. */
+void follower_on_exact(struct follower *follower, void (*exact)(void *self, uint64_t epoch),
+                       void *self);
+
 /* The record at this offset. `row` is copied where it must wait. BAD_RECORD: it does not fit its table; begin anew. */
 enum status follower_row(struct follower *follower, uint32_t partition, int64_t offset,
                          uint64_t epoch, const struct folded_row *row, struct error *err);

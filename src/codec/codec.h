@@ -5,7 +5,7 @@
  * its value are kept. Every length, branch, symbol and count is looked at before Avro C sees it
  * (codec/wire.h), and its allocator is capped, so a length on the wire that asks for gigabytes is
  * a bad record, not an out-of-memory. Avro C has one allocator a process: the cap is the sum over
- * the codecs and recording readers alive, and one thread at a time may use them. */
+ * the codecs and recording readers alive. Each of them belongs to one thread at a time. */
 #ifndef CODEC_CODEC_H
 #define CODEC_CODEC_H
 

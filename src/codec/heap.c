@@ -3,13 +3,12 @@
 
 #include <avro.h>
 #include <malloc.h>
-#include <stdbool.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h> /* the heap itself: this file is Avro C's allocator */
 
-static struct {
-    size_t used, max;
-    bool installed;
-} heap;
+static struct { _Atomic size_t used, max; } heap;
+static pthread_once_t installed = PTHREAD_ONCE_INIT;
 
 static void *allocate(void *self, void *old, size_t old_bytes, size_t bytes) {
     (void)self;
@@ -28,10 +27,12 @@ static void *allocate(void *self, void *old, size_t old_bytes, size_t bytes) {
     return now;
 }
 
+static void install(void) {
+    avro_set_allocator(allocate, NULL);
+}
+
 void heap_grow(size_t bytes_max) {
-    if (!heap.installed)
-        avro_set_allocator(allocate, NULL);
-    heap.installed = true;
+    pthread_once(&installed, install);
     heap.max += bytes_max;
 }
 

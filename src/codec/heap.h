@@ -1,6 +1,6 @@
 /* Avro C's heap with a cap. Avro C has one allocator for the whole process, so the cap is the
- * process's: the sum of what the codecs and container readers that are alive have asked for. One
- * thread at a time may use Avro C.
+ * process's: the sum of what the codecs and container readers that are alive have asked for.
+ * Several threads may use Avro C, each with codecs and readers of its own.
  *
  * The cap is a second line: Avro C 1.11 loses or follows pointers when an allocation fails in the
  * middle of a value, so codec/wire.h looks at the bytes first and refuses what would come near it.

@@ -72,6 +72,11 @@ void item_features(const struct item_row *item, int64_t now_ms, float f[GATE_FEA
     f[3] = log1p_f32(hours_since(now_ms, item->first_exposed_ms)) / 5.0f;
 }
 
+void user_features(uint64_t clicks, uint32_t times, float features[FEATURES]) {
+    features[4] = log1p_f32((float)clicks) / 5.0f;
+    features[5] = log1p_f32((float)times);
+}
+
 static void fill_features(const struct model *m, const struct sample *sample, uint32_t event,
                           float *f) {
     const struct batch *b = &m->batch;
@@ -80,8 +85,7 @@ static void fill_features(const struct model *m, const struct sample *sample, ui
     for (uint32_t h = 0; h < b->history_length[b->user[event]]; h++)
         times += history[h] == b->candidate[event];
     item_features(item_at(m, sample->item_row), sample->time_ms, f);
-    f[4] = log1p_f32((float)user_at(m, sample->user_row)->clicks) / 5.0f;
-    f[5] = log1p_f32((float)times);
+    user_features(user_at(m, sample->user_row)->clicks, times, f);
 }
 
 /* The first distinct candidates that have a SID of this generation, and which of them are near each other. */
@@ -147,6 +151,13 @@ void counts_publish(struct model *m, uint32_t item_row) {
     out[1] = (float)item->clicks;
     out[2] = item->first_exposed_ms < 0 ? -1.0f : (float)(item->first_exposed_ms >> 20);
     out[3] = item->first_exposed_ms < 0 ? 0.0f : (float)(item->first_exposed_ms & ((1 << 20) - 1));
+}
+
+void item_counts(const float counts[4], struct item_row *out) {
+    out->exposures = (uint64_t)counts[0];
+    out->clicks = (uint64_t)counts[1];
+    out->first_exposed_ms =
+        counts[2] < 0 ? -1 : (int64_t)counts[2] * ((int64_t)1 << 20) + (int64_t)counts[3];
 }
 
 enum status batch_remember(struct model *model, const struct sample *samples, uint32_t count,

@@ -2,45 +2,42 @@
 #include "model/model_private.h"
 #include <string.h>
 
-static uint64_t codebook_key(uint32_t generation, enum codebook_level level, uint32_t code) {
+uint64_t codebook_key(uint32_t generation, enum codebook_level level, uint32_t code) {
     return (uint64_t)generation << 40 | (uint64_t)level << 32 | code;
 }
 
-/* One level's rows as a matrix: `rows` rows of `width` numbers, `total` numbers in all (the last row may be short). */
-struct level_view {
-    enum codebook_level level;
-    float *values;
-    uint32_t rows, width, total;
-};
-#define LEVELS 9
-
-/* Returns how many there are. */
-static int level_views(const struct model *m, struct tokenizer *tokenizer,
-                       struct level_view views[LEVELS]) {
-    const struct tokenizer_config *c = &m->config.tokenizer;
-    struct codebooks *b = tokenizer_codebooks(tokenizer);
+int codebook_views(const struct tokenizer_config *c, bool balance, struct codebooks *b,
+                   struct codebook_view views[CODEBOOK_LEVELS]) {
     uint32_t dz = c->z_dims, dc = c->content_dims;
     for (uint32_t l = 0; l < RQ_LEVELS; l++)
-        views[l] = (struct level_view){LEVEL_RQ_1 + l, b->rq[l], c->books[l], dz, c->books[l] * dz};
+        views[l] =
+            (struct codebook_view){LEVEL_RQ_1 + l, b->rq[l], c->books[l], dz, c->books[l] * dz};
     for (uint32_t k = 0; k < OPQ_CODES; k++) {
         uint32_t codes = c->books[RQ_LEVELS + k];
         views[RQ_LEVELS + k] =
-            (struct level_view){LEVEL_OPQ_1 + k, b->opq[k], codes, dz / 2, codes * (dz / 2)};
+            (struct codebook_view){LEVEL_OPQ_1 + k, b->opq[k], codes, dz / 2, codes * (dz / 2)};
     }
-    views[5] = (struct level_view){LEVEL_ROTATION, b->rotation, dz, dz, dz * dz};
-    views[6] = (struct level_view){LEVEL_ENCODER, b->encoder, dc, dz, dc * dz};
-    views[7] = (struct level_view){LEVEL_MEAN, b->mean, (dc + dz - 1) / dz, dz, dc};
+    views[5] = (struct codebook_view){LEVEL_ROTATION, b->rotation, dz, dz, dz * dz};
+    views[6] = (struct codebook_view){LEVEL_ENCODER, b->encoder, dc, dz, dc * dz};
+    views[7] = (struct codebook_view){LEVEL_MEAN, b->mean, (dc + dz - 1) / dz, dz, dc};
     uint32_t factors = c->books[RQ_LEVELS - 1];
-    views[8] = (struct level_view){LEVEL_BALANCE, b->balance, (factors + dz - 1) / dz, dz, factors};
-    return m->config.updates.on ? 9 : 8;
+    views[8] =
+        (struct codebook_view){LEVEL_BALANCE, b->balance, (factors + dz - 1) / dz, dz, factors};
+    return balance ? 9 : 8;
 }
 
-static size_t row_bytes(const struct level_view *view, uint32_t row) {
+size_t codebook_row_bytes(const struct codebook_view *view, uint32_t row) {
     uint32_t left = view->total - row * view->width;
     return (left < view->width ? left : view->width) * sizeof(float);
 }
 
-static enum status publish_level(struct table *table, const struct level_view *view,
+static int views_of(const struct model *m, struct tokenizer *tokenizer,
+                    struct codebook_view views[CODEBOOK_LEVELS]) {
+    return codebook_views(&m->config.tokenizer, m->config.updates.on,
+                          tokenizer_codebooks(tokenizer), views);
+}
+
+static enum status publish_level(struct table *table, const struct codebook_view *view,
                                  uint32_t generation, struct error *err) {
     for (uint32_t code = 0; code < view->rows; code++) {
         uint64_t key = codebook_key(generation, view->level, code);
@@ -48,13 +45,13 @@ static enum status publish_level(struct table *table, const struct level_view *v
         uint32_t row = table_find_u64(table, key);
         if (row == NO_ROW)
             TRY(table_insert_u64(table, key, &row, err));
-        if (memcmp(table_value(table, row), value, row_bytes(view, code)) != 0)
-            memcpy(table_edit(table, row), value, row_bytes(view, code));
+        if (memcmp(table_value(table, row), value, codebook_row_bytes(view, code)) != 0)
+            memcpy(table_edit(table, row), value, codebook_row_bytes(view, code));
     }
     return OK;
 }
 
-static enum status load_level(const struct table *table, const struct level_view *view,
+static enum status load_level(const struct table *table, const struct codebook_view *view,
                               uint32_t generation, struct error *err) {
     for (uint32_t code = 0; code < view->rows; code++) {
         uint32_t row = table_find_u64(table, codebook_key(generation, view->level, code));
@@ -64,7 +61,7 @@ static enum status load_level(const struct table *table, const struct level_view
                         "restored state: restore from the log again",
                         generation, (int)view->level, code);
         memcpy(view->values + (size_t)code * view->width, table_value(table, row),
-               row_bytes(view, code));
+               codebook_row_bytes(view, code));
     }
     return OK;
 }
@@ -80,16 +77,16 @@ static void mark_loaded(struct model *m) {
 }
 
 enum status codebooks_publish_rows(struct model *model, struct book_rows rows, struct error *err) {
-    struct level_view views[LEVELS];
-    int count = level_views(model, rows.tokenizer, views);
+    struct codebook_view views[CODEBOOK_LEVELS];
+    int count = views_of(model, rows.tokenizer, views);
     for (int i = 0; i < count; i++)
         TRY(publish_level(rows.table, &views[i], rows.generation, err));
     return OK;
 }
 
 enum status codebooks_load_rows(struct model *model, struct book_rows rows, struct error *err) {
-    struct level_view views[LEVELS];
-    int count = level_views(model, rows.tokenizer, views);
+    struct codebook_view views[CODEBOOK_LEVELS];
+    int count = views_of(model, rows.tokenizer, views);
     for (int i = 0; i < count; i++)
         TRY(load_level(rows.table, &views[i], rows.generation, err));
     tokenizer_refresh(rows.tokenizer);

@@ -80,6 +80,13 @@ struct item_row {
     uint32_t reserved;
 };
 
+/* Counts and age of an item: what the gate reads, and the first features of an event. */
+void item_features(const struct item_row *item, int64_t now_ms, float features[GATE_FEATURES]);
+/* A row of `counts`, what a ranker downstream needs of an item's counts [4], into the item's exposures, clicks and first_exposed_ms. */
+void item_counts(const float counts[4], struct item_row *out);
+/* The features of an event that are the user's: of clicks in all, and of how often the candidate is in the history. */
+void user_features(uint64_t clicks, uint32_t times, float features[FEATURES]);
+
 /* An item in a user's history. The item is gone when the row at `position` has another sequence. */
 struct item_handle {
     uint32_t position;

@@ -2,21 +2,9 @@
 #ifndef MODEL_MODEL_PRIVATE_H
 #define MODEL_MODEL_PRIVATE_H
 
+#include "model/codebooks.h"
 #include "model/model.h"
 #include "model/neighbours.h"
-
-/* Key of a row of `codebooks`: generation << 40 | level << 32 | code. Each row is f32 [Dz]. */
-enum codebook_level {
-    LEVEL_RQ_1,
-    LEVEL_RQ_2,
-    LEVEL_RQ_3,
-    LEVEL_OPQ_1, /* the first Dz/2 numbers of a row count */
-    LEVEL_OPQ_2,
-    LEVEL_ROTATION, /* code = row of R [Dz, Dz] */
-    LEVEL_ENCODER,  /* code = row of W [Dc, Dz] */
-    LEVEL_MEAN,     /* code = chunk of Dz numbers of the mean [Dc] */
-    LEVEL_BALANCE /* code = chunk of Dz factors of the last RQ level's distances [K_3]; only where books live */
-};
 
 /* The one row of table `model`: counters that no other table has. */
 struct model_row {
@@ -196,8 +184,6 @@ void model_refresh_neighbours(struct model *model);
 
 /* batch.c */
 void batch_create(struct model *model, struct arena *arena);
-/* Counts and age of an item: what the gate reads, and the first features of an event. */
-void item_features(const struct item_row *item, int64_t now_ms, float features[GATE_FEATURES]);
 void batch_build(struct model *model, const struct sample *samples, uint32_t count);
 void counts_publish(struct model *model, uint32_t item_row); /* items -> the public row of counts */
 enum status batch_remember(struct model *model, const struct sample *samples, uint32_t count,

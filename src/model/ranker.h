@@ -119,6 +119,12 @@ struct ranker_parts {
 };
 struct ranker_parts ranker_parts(const struct ranker_config *config);
 
+/* Tables of code rows: of embeddings (E1 E2 E3 O1 O2) and residuals (A1 A2 A3). NULL: there is none of this use. */
+enum code_use { CODES_EMBEDDING, CODES_RESIDUAL, CODE_USES };
+extern const char *const code_table_names[CODE_USES][SID_CODES];
+/* The row of an item's code in the tables of a level (0 .. 4). */
+uint32_t code_row(const struct ranker_config *config, const struct sid_row *sid, uint32_t level);
+
 /* One mini-batch, all indices checked by its builder (model/batch.c). */
 struct batch {
     uint32_t events;          /* n <= B */

@@ -67,7 +67,6 @@ struct code_rows {
 };
 
 /* A level of the SID: its distinct rows in a batch, in up to two tables that have the same keys. */
-enum code_use { CODES_EMBEDDING, CODES_RESIDUAL, CODE_USES }; /* E_l or O_m; A_l */
 struct code_level {
     struct code_rows of[CODE_USES];
     uint32_t rows_max;
@@ -136,12 +135,8 @@ static inline bool ranker_has_codes(const struct ranker *r) {
 
 /* ranker_config.c */
 enum status ranker_check_config(const struct ranker_config *config, struct error *err);
-extern const char *const code_table_names[CODE_USES][SID_CODES]; /* NULL: there is none */
 bool ranker_has_rows(const struct ranker_parts *parts, enum code_use use, uint32_t level);
 uint32_t level_rows(const struct ranker_config *config, uint32_t level);
-
-/* The row of an item's code in the tables of a level (0 .. 4). */
-uint32_t code_row(const struct ranker_config *config, const struct sid_row *sid, uint32_t level);
 
 /* ranker_tables.c */
 /* A row at zero with an accumulator of zero, unless it is there. */

@@ -157,9 +157,11 @@ bool kafka_log_slot(const struct kafka_log *log, enum topic topic, int32_t parti
 int64_t kafka_log_at(const struct kafka_log *log, uint32_t slot);
 /* Captures where the committed records end now: what kafka_log_share measures against. With the sink open, no transaction is: what is committed is all there. */
 enum status kafka_log_capture(struct kafka_log *log, struct error *err);
+/* Where the slot's committed records ended then. */
+int64_t kafka_log_end(const struct kafka_log *log, uint32_t slot);
 /* Of the way from the start to the captured ends; 1 only when all have been reached. */
 double kafka_log_share(const struct kafka_log *log);
-/* The next record, or *got = false: nothing now. Waits wait_ms at most. *slot: whose record it is, or the slot whose position has changed without one;
+/* The next record, or *got = false: nothing now. Waits wait_ms at most. BAD_RECORD: the log does not have the position any more. *slot: whose record it is, or the slot whose position has changed without one;
  * NO_SLOT when there is no news. */
 #define KAFKA_NO_SLOT UINT32_MAX
 enum status kafka_log_next(struct kafka_log *log, uint32_t wait_ms, struct record *out, bool *got,

@@ -130,6 +130,10 @@ int64_t kafka_log_at(const struct kafka_log *log, uint32_t slot) {
     return log->slots[slot].at;
 }
 
+int64_t kafka_log_end(const struct kafka_log *log, uint32_t slot) {
+    return log->slots[slot].end;
+}
+
 enum status kafka_log_capture(struct kafka_log *log, struct error *err) {
     for (uint32_t i = 0; i < log->slot_count; i++) {
         struct log_slot *slot = &log->slots[i];
@@ -163,10 +167,12 @@ static enum status take(struct kafka_log *log, struct record *out, bool *got, ui
         struct verdict v = kafka_verdict(message->err);
         if (v.status == RETRY)
             return OK; /* librdkafka tries again by itself */
-        return FAIL(err, FATAL, v.exit_code, "%s-%d: cannot read it at offset %lld: %s",
-                    message->rkt ? rd_kafka_topic_name(message->rkt) : "outputs",
-                    message->partition, (long long)message->offset,
-                    rd_kafka_message_errstr(message));
+        bool lost = message->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET ||
+                    message->err == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE;
+        return FAIL(
+            err, lost ? BAD_RECORD : FATAL, v.exit_code, "%s-%d: cannot read it at offset %lld: %s",
+            message->rkt ? rd_kafka_topic_name(message->rkt) : "outputs", message->partition,
+            (long long)message->offset, rd_kafka_message_errstr(message));
     }
     ASSERT(ours && kafka_log_slot(log, out->topic, out->partition, slot));
     if (log->slots[*slot].at < message->offset + record)
