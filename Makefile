@@ -1,7 +1,7 @@
 # Everything goes through CMake presets; this file only names what people want. All output is below build/.
 # the prerequisites below are steps, in their order
 .NOTPARALLEL:
-.PHONY: all help program packages python broker demo demo-kafka test test-all bench bench-kafka asan fuzz clean
+.PHONY: all help program packages python broker browser demo demo-kafka test test-all bench bench-kafka asan fuzz clean
 
 JOBS := $(shell nproc 2>/dev/null || echo 2)
 export CTEST_PARALLEL_LEVEL ?= $(JOBS)
@@ -34,6 +34,10 @@ python: packages
 broker: packages
 	@scripts/install-packages.sh kafkacat $$(command -v java > /dev/null && command -v mvn > /dev/null || echo maven openjdk-17-jre-headless)
 
+# Chromium and its driver, for the tests that open pages
+browser: packages
+	@scripts/install-packages.sh $$(command -v chromium > /dev/null && command -v chromedriver > /dev/null || echo chromium chromium-driver)
+
 program: packages
 	@scripts/build.sh release
 	@ln -sfn release/coldstream build/coldstream
@@ -46,13 +50,13 @@ demo-kafka: program
 	@scripts/demo-kafka.sh $(RATE) $(EVENTS)
 
 # a test on the broker gets a second try: on a busy machine a broker's own timeouts are over before it has done its work
-test: python broker program
+test: python broker browser program
 	ctest --preset release --label-exclude 'slow|broker'
 	ctest --preset release --label-regex broker --label-exclude slow --repeat until-pass:2
 	@scripts/build.sh asan
 	ctest --preset asan --label-regex unit --label-exclude slow
 
-test-all: python broker program
+test-all: python broker browser program
 	ctest --preset release
 	@scripts/build.sh asan
 	ctest --preset asan --label-regex unit

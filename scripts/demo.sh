@@ -23,3 +23,5 @@ say "4. The replay of step 2 again, compared row by row: same input, same bytes"
 run build/coldstream replay -c conf/replay.yaml --from build/demo/market --to build/demo/out --verify
 say "The output topics are in build/demo/out, one Avro file per partition; any Avro tool opens them"
 ls -l build/demo/out | awk 'NR > 1 { printf "  %10d bytes  %s\n", $5, $9 }'
+say "5. A page to look at and to send: both replays on the same charts, and the stories of some cold items"
+run build/coldstream report build/demo/out build/demo/out-id -o build/demo/report.html

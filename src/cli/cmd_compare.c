@@ -2,9 +2,8 @@
 #include "base/log.h"
 #include "cli/answer.h"
 #include "cli/commands.h"
-#include "cli/paired.h"
+#include "cli/comparison.h"
 #include "cli/restore.h"
-#include "config/properties.h"
 #include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
@@ -61,61 +60,10 @@ static const struct argp argp = {
 
 struct comparison {
     struct session sessions[2];
-    struct evaluation evaluations[2];
     struct paired_result paired;
+    uint32_t figure_count;
+    struct figure figures[FIGURES_MAX];
 };
-
-/* One figure of both sides that has no interval. */
-struct figure {
-    const char *name;
-    double a, b;
-};
-#define FIGURES_MAX 40
-
-static uint32_t list_figures(const struct comparison *c, struct figure out[FIGURES_MAX]) {
-    static const char *const exposures[EXPOSURE_BUCKETS] = {
-        "auc_exposures_0",     "auc_exposures_1-4",     "auc_exposures_5-19",
-        "auc_exposures_20-99", "auc_exposures_100-499", "auc_exposures_500+"};
-    static const char *const levels[SID_CODES] = {"utilisation_rq_1", "utilisation_rq_2",
-                                                  "utilisation_rq_3", "utilisation_opq_1",
-                                                  "utilisation_opq_2"};
-    static const char *const hits[] = {"hit30_raw", "hit30_z", "hit30_z_decoded"};
-    const struct evaluation *a = &c->evaluations[0], *b = &c->evaluations[1];
-    uint32_t n = 0;
-    out[n++] = (struct figure){"ne", a->ne, b->ne};
-    out[n++] = (struct figure){"calibration", a->calibration, b->calibration};
-    for (int k = 0; k < EXPOSURE_BUCKETS; k++)
-        out[n++] = (struct figure){exposures[k], a->auc_by_exposures[k], b->auc_by_exposures[k]};
-    out[n++] = (struct figure){"sid_unique", a->sid_unique, b->sid_unique};
-    out[n++] = (struct figure){"sid_churn", a->sid_churn_per_day, b->sid_churn_per_day};
-    out[n++] = (struct figure){"quantisation_error", a->quantisation_error, b->quantisation_error};
-    for (size_t h = 0; h < sizeof hits / sizeof *hits; h++)
-        out[n++] = (struct figure){hits[h], a->hits[h], b->hits[h]};
-    for (int l = 0; l < SID_CODES; l++)
-        out[n++] = (struct figure){levels[l], a->utilisation[l], b->utilisation[l]};
-    return n;
-}
-
-static const char *const metric_names[PAIRED_METRICS] = {"auc", "auc_cold", "gauc"};
-
-/* The exact value where the state has it: intervals come from coarser bins per user. */
-static double exact(const struct evaluation *e, enum paired_metric metric) {
-    return metric == PAIRED_AUC ? e->auc : metric == PAIRED_AUC_COLD ? e->auc_cold : e->gauc;
-}
-
-/* Calls show() for each setting that differs. */
-static void each_difference(const struct comparison *c,
-                            void (*show)(void *self, const char *path, const char *a,
-                                         const char *b),
-                            void *self) {
-    char a[PROPERTY_TEXT_BYTES], b[PROPERTY_TEXT_BYTES];
-    for (uint32_t i = 0; i < property_count; i++) {
-        property_format(&properties[i], &c->sessions[0].settings, a);
-        property_format(&properties[i], &c->sessions[1].settings, b);
-        if (strcmp(a, b) != 0)
-            show(self, properties[i].path, a, b);
-    }
-}
 
 /* ---- text ---- */
 
@@ -138,26 +86,26 @@ static void print_difference(void *self, const char *path, const char *a, const 
     printf("  %-28s %s -> %s\n", path, a, b);
 }
 
+static void print_interval(const struct figure *figure) {
+    char low[24], high[24];
+    printf("   %s to %s%s", value_text(figure->interval.low, true, low),
+           value_text(figure->interval.high, true, high), comparison_sure(figure) ? "  *" : "");
+}
+
 static void print_text(const struct comparison *c, const struct arguments *arguments) {
-    struct figure figures[FIGURES_MAX];
-    uint32_t count = list_figures(c, figures), differences = 0;
+    uint32_t differences = 0;
     printf("A  %s\nB  %s\n\n  %-22s %9s %9s %10s   95 %% of %d resamples of %" PRIu64 " users\n",
            arguments->dirs[0], arguments->dirs[1], "", "A", "B", "B - A", PAIRED_RESAMPLES,
            c->paired.users);
-    for (int m = 0; m < PAIRED_METRICS; m++) {
-        const struct paired_interval *interval = &c->paired.metrics[m];
-        char low[24], high[24];
-        bool sure = interval->low > 0 || interval->high < 0;
-        print_row(metric_names[m], exact(&c->evaluations[0], m), exact(&c->evaluations[1], m));
-        printf("   %s to %s%s\n", value_text(interval->low, true, low),
-               value_text(interval->high, true, high), sure ? "  *" : "");
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        print_row(figures[i].name, figures[i].a, figures[i].b);
+    for (uint32_t i = 0; i < c->figure_count; i++) {
+        print_row(c->figures[i].name, c->figures[i].a, c->figures[i].b);
+        if (c->figures[i].has_interval)
+            print_interval(&c->figures[i]);
         putchar('\n');
     }
     printf("\n  * the interval leaves 0 out\n\nsettings that differ\n");
-    each_difference(c, print_difference, &differences);
+    comparison_settings(&c->sessions[0].settings, &c->sessions[1].settings, print_difference,
+                        &differences);
     if (differences == 0)
         printf("  none\n");
 }
@@ -174,24 +122,23 @@ static void add_difference(void *self, const char *path, const char *a, const ch
 }
 
 static void print_json(const struct comparison *c, const struct arguments *arguments) {
-    struct figure figures[FIGURES_MAX];
-    uint32_t count = list_figures(c, figures);
     json_t *answer = json_object(), *settings = json_object();
     json_object_set_new(answer, "a", json_string(arguments->dirs[0]));
     json_object_set_new(answer, "b", json_string(arguments->dirs[1]));
     json_object_set_new(answer, "users", json_integer((json_int_t)c->paired.users));
     json_object_set_new(answer, "resamples", json_integer(PAIRED_RESAMPLES));
-    for (int m = 0; m < PAIRED_METRICS; m++) {
-        const struct paired_interval *interval = &c->paired.metrics[m];
-        json_t *row = both(exact(&c->evaluations[0], m), exact(&c->evaluations[1], m));
-        json_object_set_new(row, "low", json_number(interval->low));
-        json_object_set_new(row, "high", json_number(interval->high));
-        json_object_set_new(row, "better", json_number(interval->better));
-        json_object_set_new(answer, metric_names[m], row);
+    for (uint32_t i = 0; i < c->figure_count; i++) {
+        const struct figure *figure = &c->figures[i];
+        json_t *row = both(figure->a, figure->b);
+        if (figure->has_interval) {
+            json_object_set_new(row, "low", json_number(figure->interval.low));
+            json_object_set_new(row, "high", json_number(figure->interval.high));
+            json_object_set_new(row, "better", json_number(figure->interval.better));
+        }
+        json_object_set_new(answer, figure->name, row);
     }
-    for (uint32_t i = 0; i < count; i++)
-        json_object_set_new(answer, figures[i].name, both(figures[i].a, figures[i].b));
-    each_difference(c, add_difference, settings);
+    comparison_settings(&c->sessions[0].settings, &c->sessions[1].settings, add_difference,
+                        settings);
     json_object_set_new(answer, "settings", settings);
     json_dumpf(answer, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
     putchar('\n');
@@ -202,12 +149,15 @@ static void print_json(const struct comparison *c, const struct arguments *argum
 
 static enum status compare(struct comparison *c, const struct arguments *arguments,
                            struct error *err) {
+    struct evaluation evaluations[2];
     for (int side = 0; side < 2; side++) {
         TRY(restore_finished(&c->sessions[side], arguments->dirs[side], err));
-        model_evaluate(stage_model(c->sessions[side].stage), &c->evaluations[side]);
+        model_evaluate(stage_model(c->sessions[side].stage), &evaluations[side]);
     }
-    return paired_compare(stage_model(c->sessions[0].stage), stage_model(c->sessions[1].stage),
-                          arguments->seed, &c->sessions[0].arena, &c->paired, err);
+    TRY(paired_compare(stage_model(c->sessions[0].stage), stage_model(c->sessions[1].stage),
+                       arguments->seed, &c->sessions[0].arena, &c->paired, err));
+    c->figure_count = comparison_figures(&evaluations[0], &evaluations[1], &c->paired, c->figures);
+    return OK;
 }
 
 int cmd_compare(int argc, char **argv) {

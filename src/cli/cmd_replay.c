@@ -165,6 +165,8 @@ static enum status replay(struct session *session, const struct arguments *a, st
     TRY(status);
     warn_short(session);
     summary_collect(session, seconds, before.events, &summary);
+    if (epoch == 0 || summary.run_events > 0)
+        TRY(summary_keep(&summary, session->from, session->to, err));
     if (epoch > 0 && summary.run_events == 0)
         log_info("replay.complete",
                  LOG_TEXT("text", "this replay was finished before: nothing was left to do"),

@@ -18,6 +18,7 @@ static const struct command commands[] = {
     {"generate", cmd_generate, "a synthetic marketplace with known structure, as recorded topics"},
     {"import", cmd_import, "a public data set -> recorded topics"},
     {"replay", cmd_replay, "the stage on recorded topics; no broker"},
+    {"report", cmd_report, "a replay, or two compared, as one HTML page"},
     {"inspect", cmd_inspect, "what a replay knows of an item, a SID, an epoch, a table"},
     {"compare", cmd_compare, "two replays of one recording, side by side, with paired intervals"},
     {"run", cmd_run, "the stage on Kafka"},

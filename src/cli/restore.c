@@ -13,6 +13,7 @@
 
 struct fold {
     struct session *session;
+    const struct restore_watch *watch; /* NULL: nobody looks on */
     struct output_log *log;
     struct arena arena; /* of one epoch */
     struct arena rows_arena;
@@ -109,6 +110,8 @@ static enum status start_from_snapshot(struct session *session, uint64_t epoch, 
 
 static enum status take_row(void *self, const struct row_output *row, struct error *err) {
     struct fold *fold = self;
+    if (fold->watch != NULL)
+        TRY(fold->watch->row(fold->watch->self, row, err));
     struct table *table = tables_named(stage_tables(fold->session->stage), bytes_text(row->table));
     if (table == NULL)
         return FAIL(err, FATAL, EX_CONFIG,
@@ -228,17 +231,21 @@ static enum status fold_log(struct fold *fold, uint64_t epoch, uint64_t from_sna
             TRY(output_log_skip(fold->log, &manifest, err));
         else
             TRY(fold_one(fold, &manifest, err));
+        if (fold->watch != NULL)
+            TRY(fold->watch->epoch(fold->watch->self, &manifest, err));
     } while (manifest.epoch < epoch);
     TRY(restore_check_state(fold->session, &manifest, fold->session->to, err));
     return fold->session->source != NULL ? check_inputs(fold->session, &manifest, err) : OK;
 }
 
-enum status restore_stage(struct session *session, uint64_t epoch, struct error *err) {
-    struct fold fold = {.session = session};
+enum status restore_watched(struct session *session, uint64_t epoch,
+                            const struct restore_watch *watch, struct error *err) {
+    struct fold fold = {.session = session, .watch = watch};
     struct recording_writer_config written;
-    uint64_t from_snapshot;
+    uint64_t from_snapshot = 0;
     session_writer_config(session, &written);
-    TRY(start_from_snapshot(session, epoch, &from_snapshot, err));
+    if (watch == NULL)
+        TRY(start_from_snapshot(session, epoch, &from_snapshot, err));
     TRY(arena_reserve(&fold.arena, "rows of an epoch", FOLD_BYTES, err));
     TRY(arena_reserve(&fold.rows_arena, "row index of an epoch",
                       (size_t)FOLD_ROWS_MAX * sizeof *fold.rows, err));
@@ -251,6 +258,10 @@ enum status restore_stage(struct session *session, uint64_t epoch, struct error 
     TRY(status);
     log_info("restore.done", LOG_UINT("epoch", epoch), LOG_UINT("snapshot_epoch", from_snapshot));
     return stage_resume(session->stage, err);
+}
+
+enum status restore_stage(struct session *session, uint64_t epoch, struct error *err) {
+    return restore_watched(session, epoch, NULL, err);
 }
 
 /* ---- a finished replay ---- */
@@ -271,16 +282,22 @@ static enum status adopt_outputs_config(struct session *session, struct error *e
     return session_adopt(session, text, session->to, err);
 }
 
-enum status restore_finished(struct session *session, const char *dir, struct error *err) {
-    uint64_t epochs = 0;
+enum status restore_open(struct session *session, const char *dir, uint64_t *epochs,
+                         struct error *err) {
+    *epochs = 0;
     TRY(session_open_outputs(session, dir, err));
     for (uint32_t i = 0; i < session->info.partition_count; i++)
         if (session->info.partitions[i].topic == TOPIC_EPOCHS)
-            epochs = (uint64_t)session->info.partitions[i].count;
-    if (epochs == 0)
+            *epochs = (uint64_t)session->info.partitions[i].count;
+    if (*epochs == 0)
         return FAIL(err, FATAL, EX_NOINPUT, "%s: no epoch in it: not the folder of a replay", dir);
     TRY(adopt_outputs_config(session, err));
-    TRY(session_stage(session, (struct source_port){.rewind = rewind_nothing},
-                      (struct sink_port){0}, err));
+    return session_stage(session, (struct source_port){.rewind = rewind_nothing},
+                         (struct sink_port){0}, err);
+}
+
+enum status restore_finished(struct session *session, const char *dir, struct error *err) {
+    uint64_t epochs;
+    TRY(restore_open(session, dir, &epochs, err));
     return restore_stage(session, epochs, err);
 }

@@ -14,9 +14,23 @@ enum status restore_check_config(struct session *session, struct error *err);
  * sound and not newer; checks every digest of that epoch's manifest; resumes the stage. Counts of parked and dead come
  * back with the rows. */
 enum status restore_stage(struct session *session, uint64_t epoch, struct error *err);
+/* Someone who looks on while outputs are folded epoch by epoch. */
+struct restore_watch {
+    void *self;
+    /* Each row, before its epoch is in the tables. */
+    enum status (*row)(void *self, const struct row_output *row, struct error *err);
+    /* After each epoch: the tables are as they were then; what is derived from them only after stage_resume(). */
+    enum status (*epoch)(void *self, const struct manifest *manifest, struct error *err);
+};
+/* restore_stage() from the first epoch on, whatever snapshot there is, for `watch`. */
+enum status restore_watched(struct session *session, uint64_t epoch,
+                            const struct restore_watch *watch, struct error *err);
 /* The state that a finished replay left in `dir`, to be looked at: its own configuration, its stage with every row, no input. FATAL EX_NOINPUT
  * when it is no finished replay. session_close() ends it, also after a failure. */
 enum status restore_finished(struct session *session, const char *dir, struct error *err);
+/* Its first half: all but the rows. *epochs: how many there are. */
+enum status restore_open(struct session *session, const char *dir, uint64_t *epochs,
+                         struct error *err);
 /* Writes the snapshot of the state after `epoch`. */
 enum status restore_snapshot(struct session *session, uint64_t epoch, struct error *err);
 

@@ -1,4 +1,5 @@
 #include "cli/summary.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "cli/answer.h"
 #include "math/blas_core.h"
@@ -116,7 +117,7 @@ static void evaluation_json(const struct evaluation *e, json_t *out) {
     json_object_set_new(out, "codebook_resets", json_count(e->codebook_resets));
 }
 
-void summary_json(const struct summary *s, FILE *out) {
+static json_t *summary_object(const struct summary *s) {
     char hex[DIGEST_HEX_BYTES];
     json_t *object = json_object();
     json_object_set_new(object, "variant", json_string(s->variant));
@@ -129,9 +130,38 @@ void summary_json(const struct summary *s, FILE *out) {
     json_object_set_new(object, "events_per_s", json_number(events_per_s(s)));
     json_object_set_new(object, "peak_rss_bytes", json_count(s->peak_rss_bytes));
     json_object_set_new(object, "tables", tables_json(s->tables));
+    return object;
+}
+
+void summary_json(const struct summary *s, FILE *out) {
+    json_t *object = summary_object(s);
     json_dumpf(object, out, JSON_COMPACT | JSON_REAL_PRECISION(9));
     fputc('\n', out);
     json_decref(object);
+}
+
+#define KEPT_FILE "%s/replay.json"
+
+enum status summary_keep(const struct summary *s, const char *recording, const char *dir,
+                         struct error *err) {
+    char path[FILE_PATH_BYTES];
+    if (snprintf(path, sizeof path, KEPT_FILE, dir) >= (int)sizeof path)
+        return FAIL(err, FATAL, EX_USAGE, "%s: the path is too long", dir);
+    json_t *object = summary_object(s);
+    json_object_set_new(object, "recording", json_string(recording));
+    char *text = json_dumps(object, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
+    enum status status = text != NULL ? file_save(path, bytes_text(text), err)
+                                      : FAIL(err, FATAL, EX_OSERR, "no memory for the summary");
+    free(text);
+    json_decref(object);
+    return status;
+}
+
+json_t *summary_kept(const char *dir) {
+    char path[FILE_PATH_BYTES];
+    if (snprintf(path, sizeof path, KEPT_FILE, dir) >= (int)sizeof path)
+        return NULL;
+    return json_load_file(path, 0, NULL);
 }
 
 static const char *rate(double x, char text[16]) {

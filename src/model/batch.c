@@ -88,10 +88,8 @@ static void fill_features(const struct model *m, const struct sample *sample, ui
     user_features(user_at(m, sample->user_row)->clicks, times, f);
 }
 
-/* The first distinct candidates that have a SID of this generation, and which of them are near each other. */
-static void find_positives(struct model *m) {
+void batch_find_positives(struct model *m) {
     struct batch *b = &m->batch;
-    b->contrast_items = 0;
     m->stamp++;
     for (uint32_t e = 0; e < b->events && b->contrast_items < CONTRAST_ITEMS_MAX; e++) {
         uint32_t row = b->item_row[b->candidate[e]], index = b->contrast_items;
@@ -111,7 +109,7 @@ static void find_positives(struct model *m) {
 void batch_build(struct model *model, const struct sample *samples, uint32_t count) {
     struct batch *b = &model->batch;
     b->events = count;
-    b->items = b->users = 0;
+    b->items = b->users = b->contrast_items = 0;
     model->stamp++;
     for (uint32_t e = 0; e < count; e++) {
         if (stamp_row(&model->user_stamps, model->stamp, samples[e].user_row, &b->users,
@@ -125,8 +123,6 @@ void batch_build(struct model *model, const struct sample *samples, uint32_t cou
     for (uint32_t u = 0; model->parts.gate && u < b->items; u++)
         item_features(item_at(model, b->item_row[u]), samples[0].time_ms,
                       b->item_features + (size_t)u * GATE_FEATURES);
-    if (model->parts.contrast)
-        find_positives(model);
 }
 
 static void push_history(struct model *m, uint32_t user_row, struct item_handle handle) {

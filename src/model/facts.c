@@ -1,4 +1,5 @@
 /* What the model tells people who look: reports only, nothing here is on an epoch's way. */
+#include "base/digest.h"
 #include "math/vector.h"
 #include "model/model_private.h"
 #include <string.h>
@@ -48,7 +49,30 @@ static void keep_best(uint32_t *rows, double *scores, uint32_t *count, uint32_t 
     *count = last + 1;
 }
 
-#define BEST_MAX 32
+#define BEST_MAX 64
+
+uint32_t model_panel(const struct model *model, uint32_t *user_rows, uint32_t max) {
+    double scores[BEST_MAX];
+    uint32_t count = 0;
+    ASSERT(max > 0 && max <= BEST_MAX);
+    for (uint32_t row = 0; row < table_end(model->users); row++) {
+        uint8_t scratch[8];
+        if (!table_live(model->users, row) || user_at(model, row)->clicks == 0)
+            continue;
+        struct bytes id = table_key(model->users, row, scratch);
+        keep_best(user_rows, scores, &count, max, row, -(double)hash64(id.data, id.len, 0));
+    }
+    return count;
+}
+
+void model_score(struct model *model, const struct sample *samples, uint32_t count,
+                 float *probabilities) {
+    ASSERT(count > 0 && count <= model->config.ranker.batch);
+    batch_build(model, samples, count);
+    ranker_score(model->ranker, &model->batch, model->logits);
+    for (uint32_t e = 0; e < count; e++)
+        probabilities[e] = 1.0f / (1.0f + exp_f32(-model->logits[e]));
+}
 
 uint32_t model_last_listed(const struct model *model, uint32_t *rows, uint32_t max) {
     double scores[BEST_MAX];

@@ -136,6 +136,8 @@ enum status model_learn(struct model *model, const struct sample *samples, uint3
                         struct error *err) {
     ASSERT(count > 0 && count <= model->config.ranker.batch);
     batch_build(model, samples, count);
+    if (model->parts.contrast)
+        batch_find_positives(model);
     ranker_score(model->ranker, &model->batch, model->logits);
     TRY(evaluation_count(model, samples, count, err));
     (void)ranker_learn(model->ranker, &model->batch);

@@ -214,6 +214,11 @@ struct item_facts {
 };
 /* Of a live item. */
 void model_item_facts(const struct model *model, uint32_t item_row, struct item_facts *out);
+/* Users who have clicked, drawn by a hash of their ids: the same ones whatever the configuration. Returns how many (at most max, 64). */
+uint32_t model_panel(const struct model *model, uint32_t *user_rows, uint32_t max);
+/* The click probabilities that the stage would give now; nothing is counted or learned. At most ranker.batch samples; labels do not count. */
+void model_score(struct model *model, const struct sample *samples, uint32_t count,
+                 float *probabilities);
 /* The items listed last that have a SID, newest first; returns how many (at most max). */
 uint32_t model_last_listed(const struct model *model, uint32_t *rows, uint32_t max);
 /* The items with a SID whose z has the largest inner product with this one's, best first. Of an item with a SID; at most 32. */

@@ -185,6 +185,9 @@ void model_refresh_neighbours(struct model *model);
 /* batch.c */
 void batch_create(struct model *model, struct arena *arena);
 void batch_build(struct model *model, const struct sample *samples, uint32_t count);
+/* For learning with the contrast: the first distinct candidates of the batch that have a SID of this generation, and which of them are near each
+ * other. */
+void batch_find_positives(struct model *model);
 void counts_publish(struct model *model, uint32_t item_row); /* items -> the public row of counts */
 enum status batch_remember(struct model *model, const struct sample *samples, uint32_t count,
                            struct error *err);

@@ -4,6 +4,8 @@
 #include "model/pairs.h"
 #include <string.h>
 
+#define GROUPS (SCORE_BINS / BINS_PER_ROW)
+
 /* The cumulative counts at one moment. */
 struct score_window {
     struct score_bin bins[EXPOSURE_BUCKETS][SCORE_BINS];
@@ -31,30 +33,33 @@ static void add_bin(struct part *part, double negatives, double positives, doubl
     part->loss -= negatives * (double)log1p_f32((float)-middle);
 }
 
-/* What came since the last take, by parts. */
+/* One row of the model's bins: those of the scores of one group; NULL when there is none yet. */
+static const struct score_bin *bins_of(const struct model *m, uint32_t bucket, uint32_t group) {
+    uint32_t row = bucket * GROUPS + group;
+    return table_live(m->score_bins, row) ? table_value(m->score_bins, row) : NULL;
+}
+
+/* What came since, by parts. */
 struct gain {
     struct part buckets[EXPOSURE_BUCKETS], cold, warm, all;
 };
 
-/* The bins of one row in every bucket; the counts of now become those of the last take. */
-static void take_row(struct score_window *w, const struct model *m, uint32_t group,
-                     struct gain *gain) {
+/* The bins of one row in every bucket. */
+static void gain_of_row(const struct score_window *w, const struct model *m, uint32_t group,
+                        struct gain *gain) {
     const struct score_bin *now[EXPOSURE_BUCKETS];
-    for (uint32_t k = 0; k < EXPOSURE_BUCKETS; k++) {
-        uint32_t row = k * (SCORE_BINS / BINS_PER_ROW) + group;
-        now[k] = table_live(m->score_bins, row) ? table_value(m->score_bins, row) : NULL;
-    }
+    for (uint32_t k = 0; k < EXPOSURE_BUCKETS; k++)
+        now[k] = bins_of(m, k, group);
     for (uint32_t i = 0; i < BINS_PER_ROW; i++) {
         uint32_t bin = group * BINS_PER_ROW + i;
         double middle = ((double)bin + 0.5) / SCORE_BINS, cold[2] = {0, 0}, warm[2] = {0, 0};
         for (uint32_t k = 0; k < EXPOSURE_BUCKETS; k++) {
-            struct score_bin *before = &w->bins[k][bin];
+            const struct score_bin *before = &w->bins[k][bin];
             if (now[k] == NULL || memcmp(before, &now[k][i], sizeof *before) == 0)
                 continue;
             double negatives = now[k][i].negatives - before->negatives;
             double positives = now[k][i].positives - before->positives;
             double *side = k < COLD_BUCKETS ? cold : warm;
-            *before = now[k][i];
             add_bin(&gain->buckets[k], negatives, positives, middle);
             side[0] += negatives;
             side[1] += positives;
@@ -84,30 +89,46 @@ static void join(struct part *sum, const struct part *part) {
     sum->gate += part->gate;
 }
 
-void score_window_take(struct score_window *w, const struct model *m, struct score_figures *out) {
+/* Before the model's first epoch there is no row. */
+static const struct model_row *state_of(const struct model *m) {
     static const struct model_row nothing = {0};
-    const struct model_row *state = table_live(m->state, 0) ? model_state(m) : &nothing;
+    return table_live(m->state, 0) ? model_state(m) : &nothing;
+}
+
+void score_window_look(const struct score_window *w, const struct model *m,
+                       struct score_figures *out) {
+    const struct model_row *state = state_of(m);
     struct gain gain = {0};
-    for (uint32_t group = 0; group < SCORE_BINS / BINS_PER_ROW; group++)
-        take_row(w, m, group, &gain);
+    for (uint32_t group = 0; group < GROUPS; group++)
+        gain_of_row(w, m, group, &gain);
     for (uint32_t k = 0; k < EXPOSURE_BUCKETS; k++) {
         gain.buckets[k].gate = state->gate_sum[k] - w->gate_sum[k];
-        w->gate_sum[k] = state->gate_sum[k];
         join(k < COLD_BUCKETS ? &gain.cold : &gain.warm, &gain.buckets[k]);
         join(&gain.all, &gain.buckets[k]);
         out->by_exposures[k] = slice_of(&gain.buckets[k], m->parts.gate);
     }
     gain.all.loss = state->loss_sum - w->loss_sum; /* exact, where the bins are not */
     gain.all.probability = state->probability_sum - w->probability_sum;
-    w->loss_sum = state->loss_sum;
-    w->probability_sum = state->probability_sum;
     out->cold = slice_of(&gain.cold, m->parts.gate);
     out->warm = slice_of(&gain.warm, m->parts.gate);
     out->all = slice_of(&gain.all, m->parts.gate);
 }
 
 void score_window_start(struct score_window *w, const struct model *m) {
-    struct score_figures unused;
+    const struct model_row *state = state_of(m);
     memset(w, 0, sizeof *w);
-    score_window_take(w, m, &unused);
+    for (uint32_t k = 0; k < EXPOSURE_BUCKETS; k++)
+        for (uint32_t group = 0; group < GROUPS; group++) {
+            const struct score_bin *now = bins_of(m, k, group);
+            if (now != NULL)
+                memcpy(&w->bins[k][group * BINS_PER_ROW], now, BINS_PER_ROW * sizeof *now);
+        }
+    w->loss_sum = state->loss_sum;
+    w->probability_sum = state->probability_sum;
+    memcpy(w->gate_sum, state->gate_sum, sizeof w->gate_sum);
+}
+
+void score_window_take(struct score_window *w, const struct model *m, struct score_figures *out) {
+    score_window_look(w, m, out);
+    score_window_start(w, m);
 }

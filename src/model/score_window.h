@@ -4,7 +4,7 @@
  * AUC is exact in the 2^16 score bins that the evaluation keeps. NE and calibration of all events come from the sums in the model's state and
  * are exact; those of a part of them come from the middles of the bins (within 1e-4, a test).
  *
- * A take reads the bins once (6 x 2^16 counts of 8 bytes, whatever the number of items: about two milliseconds) and is for the
+ * A take reads the bins once (6 x 2^16 counts of 8 bytes, whatever the number of items: about a millisecond) and is for the
  * thread that owns the model, between epochs. A window keeps 3 MB: the counts at its last take. */
 #ifndef MODEL_SCORE_WINDOW_H
 #define MODEL_SCORE_WINDOW_H
@@ -31,7 +31,10 @@ struct score_window;
 enum status score_window_create(struct score_window **out, struct arena *arena, struct error *err);
 /* The next take is of what comes from now on. Call it, too, when the model's state was replaced (restored). */
 void score_window_start(struct score_window *window, const struct model *model);
-/* The figures since the last take or start; the next one begins here. The warm-up's events are in none. */
+/* The figures since the last take or start, which goes on. */
+void score_window_look(const struct score_window *window, const struct model *model,
+                       struct score_figures *out);
+/* The same, and the next one begins here. The warm-up's events are in none. */
 void score_window_take(struct score_window *window, const struct model *model,
                        struct score_figures *out);
 

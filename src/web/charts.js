@@ -28,7 +28,7 @@ const Charts = (() => {
       }
       return ticks;
     }
-    const months = Math.ceil((to - from) / (30 * DAY) / most), first = new Date(from);
+    const months = [1, 2, 3, 4, 6, 12, 24, 60, 120].find(n => (to - from) / (31 * DAY) / n <= most) || 240, first = new Date(from);
     for (let m = Math.ceil((first.getUTCMonth() + 1) / months) * months; ; m += months) {
       const d = new Date(Date.UTC(first.getUTCFullYear(), m, 1));
       if (d > to) return ticks;
@@ -67,10 +67,10 @@ const Charts = (() => {
 
   function lineSets(series) {
     return series.map(s => ({label: s.name, data: s.points, colour: s.colour, borderDash: s.dash ? [6, 4] : [], borderWidth: 2,
-      pointRadius: s.points.length > 2 ? 0 : 3, pointHitRadius: 6, spanGaps: false, tension: 0, stepped: s.steps || false}));
+      pointRadius: s.points.length > 2 ? 0 : 3, pointHitRadius: 6, spanGaps: true, tension: 0, stepped: s.steps || false}));
   }
 
-  /* series: [{name, points: [{x, y}], colour: 1..6, dash, steps}], x in ms, y null where there is none.
+  /* series: [{name, points: [{x, y}], colour: 1..6, dash, steps}], x in ms, y null where there is none: the line goes on to the next one.
    * options: {min, max, digits} of the y axis. Returns the chart, for update(). */
   function lines(canvas, series, options = {}) {
     const digits = options.digits ?? 3;
@@ -79,8 +79,8 @@ const Charts = (() => {
       parsing: false, normalized: true, interaction: {mode: 'nearest', axis: 'x', intersect: false},
       scales: {
         x: {type: 'linear', grid: {}, bounds: 'data', ticks: {maxRotation: 0, callback: (value, i, all) => all[i].label},
-          afterBuildTicks: axis => { axis.ticks = timeTicks(axis.min, axis.max, Math.max(2, Math.floor(axis.chart.width / 90))); }},
-        y: {min: options.min, max: options.max, grid: {}, ticks: {maxTicksLimit: 6, callback: y => y.toLocaleString('en', {maximumFractionDigits: digits})}}},
+          afterBuildTicks: axis => { axis.ticks = timeTicks(axis.min, axis.max, Math.max(2, Math.floor(axis.chart.width / 75))); }},
+        y: {min: options.min, max: options.max, grid: {}, ticks: {maxTicksLimit: 6, precision: digits === 0 ? 0 : undefined, callback: y => y.toLocaleString('en', {maximumFractionDigits: digits})}}},
       plugins: {legend: legend(series, 1), tooltip: {callbacks: {
         title: items => items.length ? timeText(items[0].parsed.x) : '', label: item => `${item.dataset.label}: ${text(item.parsed.y)}`}}}}});
   }
@@ -90,12 +90,14 @@ const Charts = (() => {
     paint(chart);
   }
 
-  /* labels: one per bar; series: [{name, values, colour, faint}]. */
+  /* labels: one per bar; series: [{name, values, colour, faint}]. options.base: where bars begin, 0 if not given. */
   function bars(canvas, labels, series, options = {}) {
+    const base = options.base || 0, least = Math.min(...series.flatMap(s => s.values).filter(v => v !== null));
     return draw(canvas, {type: 'bar',
-      data: {labels, datasets: series.map(s => ({label: s.name, data: s.values, colour: s.colour, faint: s.faint, maxBarThickness: 48}))},
+      data: {labels, datasets: series.map(s => ({label: s.name, data: s.values, colour: s.colour, faint: s.faint, base, maxBarThickness: 48}))},
       options: {
-        scales: {x: {grid: {display: false}, ticks: {}}, y: {min: options.min, max: options.max, grid: {}, ticks: {maxTicksLimit: 6}}},
+        scales: {x: {grid: {display: false}, ticks: {}},
+          y: {min: least >= base ? base : undefined, max: options.max, grid: {}, ticks: {maxTicksLimit: 6}}},
         plugins: {legend: legend(series, 10), tooltip: {}}}});
   }
 
@@ -107,15 +109,19 @@ const Charts = (() => {
     return digits === '' || digits === '-' ? null : Number(digits);
   }
 
-  /* A figure.chart with data-chart="lines" or "bars" draws the table in it: a series for each column but the first, which has the times
-   * (<time datetime>) or the labels. Columns with data-plot="none" are left out; data-colour, data-dash and data-faint say how. */
+  /* A figure.chart with data-chart="lines" or "bars" draws the table in it, or the one that data-table names: a series for each column but the
+   * first, which has the times (<time datetime>) or the labels. data-key of the figure picks the columns with that data-key. Columns and rows
+   * with data-plot="none" are left out; a column's data-name, data-colour, data-dash and data-faint say how it is drawn; the
+   * figure's data-min, data-max, data-digits, data-base, data-steps are the options above. */
   function ofTable(figure) {
-    const table = figure.querySelector('table'), canvas = figure.querySelector('canvas'), rows = [...table.tBodies[0].rows];
+    const table = figure.dataset.table ? document.getElementById(figure.dataset.table) : figure.querySelector('table');
+    const canvas = figure.querySelector('canvas'), rows = [...table.tBodies[0].rows].filter(row => row.dataset.plot !== 'none');
     const heads = [...table.tHead.rows[0].cells];
-    const columns = heads.map((head, i) => ({head, i})).filter(({head, i}) => i > 0 && head.dataset.plot !== 'none');
+    const columns = heads.map((head, i) => ({head, i})).filter(({head, i}) =>
+      i > 0 && head.dataset.plot !== 'none' && head.dataset.key === figure.dataset.key);
     const options = {min: numberOf(figure.dataset.min || '') ?? undefined, max: numberOf(figure.dataset.max || '') ?? undefined,
-      digits: numberOf(figure.dataset.digits || '') ?? undefined};
-    const style = head => ({name: head.textContent, colour: Number(head.dataset.colour) || undefined, dash: 'dash' in head.dataset,
+      base: numberOf(figure.dataset.base || '') ?? undefined, digits: numberOf(figure.dataset.digits || '') ?? undefined};
+    const style = head => ({name: head.dataset.name || head.textContent, colour: Number(head.dataset.colour) || undefined, dash: 'dash' in head.dataset,
       faint: 'faint' in head.dataset, steps: 'steps' in figure.dataset});
     const value = (row, i) => numberOf(row.cells[i].textContent);
     if (figure.dataset.chart === 'bars')
