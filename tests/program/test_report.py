@@ -87,7 +87,7 @@ def shown(text):
     out = []
     for char in text.decode('utf-8', 'replace'):
         code = ord(char)
-        steers = 0x80 <= code <= 0x9f or code in (0xad, 0x61c, 0x180e, 0xfeff) or 0x200b <= code <= 0x200f and code != 0x200d or \
+        steers = 0x80 <= code <= 0x9f or code in (0xad, 0x61c, 0xfeff) or 0x200b <= code <= 0x200f and code != 0x200d or \
             0x2028 <= code <= 0x202e or 0x2060 <= code <= 0x206f
         out.append(chr(0x2400 + code) if code < 32 else '\u2421' if code == 127 else f'[U+{code:04X}]' if steers else char)
     return re.sub('\ufffd+', '\ufffd', ''.join(out))
