@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """page.py PAGE CHART_JS OUT: one self-contained document from a page of src/web.
 
-`{{name}}` stands for the file of that name beside the page ({{chart.js}} for CHART_JS), `{{policy}}` for the hashes of the page's own
-scripts and styles as a Content-Security-Policy: a browser runs these and nothing else."""
+`{{name.ext}}` stands for the file of that name beside the page ({{chart.js}} for CHART_JS), `{{policy}}` for the hashes of the page's own
+scripts and styles as a Content-Security-Policy: a browser runs these and nothing else. Other names are left for the program to fill in."""
 import base64, hashlib, os, re, sys
 
 page, chart_js, out = sys.argv[1:]
@@ -10,7 +10,7 @@ page, chart_js, out = sys.argv[1:]
 
 def part(match):
     name = match.group(1)
-    if name == 'policy':
+    if '.' not in name:
         return match.group(0)
     path = chart_js if name == 'chart.js' else os.path.join(os.path.dirname(page), name)
     with open(path, encoding='utf-8') as file:

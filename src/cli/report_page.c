@@ -1,7 +1,6 @@
 /* The report's head, its tables of what was replayed and of what came in, and the page as a whole. */
 #include "cli/commands.h"
 #include "cli/report_charts.h"
-#include "web/assets.h"
 #include "web/html.h"
 #include "web/page.h"
 #include <math.h>
@@ -463,5 +462,5 @@ static void write_part(void *self, const char *name, FILE *out) {
 }
 
 void report_write(struct report *report, FILE *out) {
-    page_write(web_report, write_part, report, out);
+    page_write(report_page, write_part, report, out);
 }

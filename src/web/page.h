@@ -1,14 +1,16 @@
-/* Templates of pages. `{{name}}` stands for a part: the shared ones (style, charts: Chart.js and what draws with it) are put in here, so that a
- * page is one document that asks nobody for anything; others are the caller's. */
+/* Pages whose figures the program fills in: in a template `{{name}}` stands for a part that the caller writes. Styles and scripts are in the
+ * template already (scripts/page.py), so that a page is one document that asks nobody for anything. */
 #ifndef WEB_PAGE_H
 #define WEB_PAGE_H
 
 #include <stdio.h>
 
-/* Writes the part of that name; a name that is not the caller's is a programmer's error. */
+extern const char report_page[]; /* the report's template: src/web/report.html */
+
+/* Writes the part of that name. */
 typedef void page_part(void *self, const char *name, FILE *out);
 
-/* Writes the whole page; the caller looks at ferror(out). `part` may be NULL where the template has shared parts only. */
+/* Writes the whole page; the caller looks at ferror(out). Names are at most 31 characters. */
 void page_write(const char *template, page_part *part, void *self, FILE *out);
 
 #endif
