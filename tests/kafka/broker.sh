@@ -1,8 +1,8 @@
 #!/bin/sh
-# broker.sh start|stop BUILD: the broker of the tests with the label "broker"; 77 where it cannot be had.
+# broker.sh start|stop FOLDER: a broker of the tests with the label "broker"; 77 where it cannot be had.
 set -eu
 scripts=$(cd "$(dirname "$0")/../../scripts" && pwd)
-dir=$2/kafka-broker
+dir=$2
 case $1 in
 start)
     for program in java mvn; do

@@ -18,7 +18,7 @@ QUIET = 0  # confluent-kafka's own lines: of a broker that is away on purpose
 
 
 def broker_folder():
-    return os.path.join(os.environ['COLDSTREAM_BUILD'], 'kafka-broker')
+    return os.environ['COLDSTREAM_BROKER']
 
 
 def broker():

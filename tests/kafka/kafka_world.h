@@ -25,12 +25,10 @@ static inline int64_t world_ms(void) {
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* The folder of the group's broker (tests/kafka/CMakeLists.txt); exit 77 where none could be started. */
+/* The folder of the test's broker (tests/kafka/CMakeLists.txt). */
 static inline const char *world_broker_dir(void) {
-    static char dir[512];
-    const char *build = getenv("COLDSTREAM_BUILD");
-    snprintf(dir, sizeof dir, "%s/kafka-broker", build != NULL ? build : ".");
-    return dir;
+    const char *dir = getenv("COLDSTREAM_BROKER");
+    return dir != NULL ? dir : "kafka-broker";
 }
 
 static inline void world_need_broker(void) {

@@ -63,6 +63,7 @@ class Faults(KafkaCase):
         self.wait_until(lambda: 'kafka.leads' in first.said(), 'the first leads', [first])
         second = self.start_stage(stream.prefix, 'second', sets=Script.SETS)
         self.wait_until(lambda: stream.advance() or first.stopped(), 'the first stops at its point', [first, second])
+        self.assertTrue(first.stopped(), f'{plan}: it did not stop there')
         seen = stream.events
         self.wait_until(lambda: stream.advance() or stream.events > seen, 'the second goes on', [second])
         first.signal(signal.SIGCONT)
@@ -105,6 +106,7 @@ class Faults(KafkaCase):
                 stage.signal(signal.SIGCONT)
 
         self.assertEqual(self.run_stream(stream, watch, sets=sets, environment=plans[0]), 1, 'it goes on by itself')
+        self.assertIsNone(plans[0], f'{plan}: it did not stop there')
         self.judge_stream(stream)
 
     def test_a_stranger_with_the_transactional_id(self):
