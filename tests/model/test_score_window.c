@@ -120,6 +120,8 @@ START_TEST(each_window_is_of_its_own_events) {
         seen->count = 0;
         for (uint32_t b = 0; b < 10 + 90 * (take % 2); b++)
             learn(world, seen);
+        score_window_look(window, world->model, &figures);
+        check_figures(&figures, seen);
         score_window_take(window, world->model, &figures);
         check_figures(&figures, seen);
     }
@@ -156,12 +158,68 @@ START_TEST(the_first_take_is_of_everything) {
 }
 END_TEST
 
+/* What the report's stories are made of: scores as the stage would give them, without a trace. */
+START_TEST(a_score_is_what_the_stage_would_give) {
+    struct score_window *window;
+    struct seen *seen = calloc(1, sizeof *seen);
+    struct model_world *world = stream(&window);
+    struct sample samples[BATCH];
+    float probabilities[BATCH];
+    uint32_t panel[8];
+    for (uint32_t b = 0; b < 20; b++)
+        learn(world, seen);
+    ck_assert_uint_eq(model_panel(world->model, panel, 8), 8);
+    for (uint32_t i = 0; i < BATCH; i++)
+        samples[i] = (struct sample){panel[i % 8], world_row(world, i), 50000, i % 3 == 0};
+    struct digest before = tables_digest(world->set);
+    model_score(world->model, samples, BATCH, probabilities);
+    struct digest after = world_end_epoch(world);
+    ck_assert(digest_equal(before, after));
+    MUST(model_learn(world->model, samples, BATCH, &world->err));
+    for (uint32_t i = 0; i < BATCH; i++)
+        ck_assert_float_eq_tol(probabilities[i], 1 / (1 + expf(-world->model->logits[i])), 1e-6f);
+    world_end_epoch(world);
+    world_destroy(world);
+    free(seen);
+}
+END_TEST
+
+START_TEST(the_panel_has_those_who_clicked_with_the_smallest_hashes) {
+    struct score_window *window;
+    struct seen *seen = calloc(1, sizeof *seen);
+    struct model_world *world = stream(&window);
+    struct model *m = world->model;
+    uint32_t panel[8], others = 0;
+    ck_assert_uint_eq(model_panel(m, panel, 8), 0);
+    for (uint32_t b = 0; b < 3; b++)
+        learn(world, seen);
+    ck_assert_uint_eq(model_panel(m, panel, 8), 8);
+    uint8_t scratch[8];
+    struct bytes last = table_key(m->users, panel[7], scratch);
+    for (uint32_t row = 0; row < table_end(m->users); row++) {
+        struct bytes id = table_key(m->users, row, scratch);
+        bool in = false;
+        for (uint32_t i = 0; i < 8; i++)
+            in = in || panel[i] == row;
+        ck_assert(!in || user_at(m, row)->clicks > 0);
+        others += !in && user_at(m, row)->clicks > 0;
+        if (!in && user_at(m, row)->clicks > 0)
+            ck_assert(hash64(id.data, id.len, 0) > hash64(last.data, last.len, 0));
+    }
+    ck_assert_uint_gt(others, 0);
+    world_destroy(world);
+    free(seen);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("score_window");
     TCase *cases = tcase_create("score_window");
     tcase_set_timeout(cases, 120);
     tcase_add_test(cases, each_window_is_of_its_own_events);
     tcase_add_test(cases, the_first_take_is_of_everything);
+    tcase_add_test(cases, a_score_is_what_the_stage_would_give);
+    tcase_add_test(cases, the_panel_has_those_who_clicked_with_the_smallest_hashes);
     suite_add_tcase(suite, cases);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
