@@ -29,8 +29,10 @@ enum status score_window_create(struct score_window **out, struct arena *arena, 
 static void add_bin(struct part *part, double negatives, double positives, double middle) {
     pairs_add(&part->pairs, negatives, positives);
     part->probability += (negatives + positives) * middle;
-    part->loss -= positives * (double)log_f32((float)middle);
-    part->loss -= negatives * (double)log1p_f32((float)-middle);
+    if (positives > 0)
+        part->loss -= positives * (double)log_f32((float)middle);
+    if (negatives > 0)
+        part->loss -= negatives * (double)log1p_f32((float)-middle);
 }
 
 /* One row of the model's bins: those of the scores of one group; NULL when there is none yet. */
