@@ -156,6 +156,9 @@ static void measure(struct follow *f) {
 
 static void exact(void *self, uint64_t epoch) {
     struct follow *f = self;
+    bool readable = versions_oldest(f->versions) <= versions_newest(f->versions);
+    if (epoch < f->visible || (epoch == f->visible && readable))
+        return; /* the log is folded anew, and readers have seen more */
     struct step_facts facts = f->facts[epoch % FACTS_MAX];
     const struct table *sid = tables_named(f->tables, bytes_text("sid"));
     facts.items = table_rows(sid);
@@ -348,8 +351,9 @@ static enum status begin_anew(struct follow *f, struct error *why) {
     f->counts.resyncs++;
     if (++f->beginnings < BEGINNINGS_MAX)
         return OK;
+    struct error last = *why;
     return FAIL(why, FATAL, EX_DATAERR, "%.400s (the log was folded %d times, to the same end)",
-                why->text, BEGINNINGS_MAX);
+                last.text, BEGINNINGS_MAX);
 }
 
 /* ---- steps ---- */
@@ -402,9 +406,7 @@ static enum status mind_difference(struct follow *f, const struct follower_state
          "after epoch %" PRIu64 " table '%s' is not what its manifest says: records are missing or "
          "were changed",
          state->newest, state->differs != NULL ? state->differs : "?");
-    if (!end)
-        return begin_anew(f, err);
-    return error_set(err, FATAL, EX_DATAERR, err->file, err->line, "%.480s", err->text);
+    return begin_anew(f, err);
 }
 
 /* Until there is no more for now, or an epoch can be shown. */

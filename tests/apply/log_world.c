@@ -6,12 +6,14 @@
 
 #define ITEMS_MAX 40
 
-struct tables *world_tables(void) {
+struct tables *world_tables(bool implied) {
     struct tables *set;
     struct table *items, *child;
     struct error err;
     ck_assert_int_eq(tables_create(&set, &err), OK);
-    struct table_spec item = {"items", KEY_STRING, TO_CHANGELOG, NULL, 12, 8, ITEMS_MAX};
+    struct table_spec item = {"items",  KEY_STRING, implied ? TO_NOTHING : TO_CHANGELOG,
+                              NULL,     12,         implied ? 4 : 8,
+                              ITEMS_MAX};
     ck_assert_int_eq(tables_add(set, &item, &items, &err), OK);
     struct table_spec first = {"first", KEY_CHILD, TO_DELTAS, items, 0, 8, ITEMS_MAX};
     ck_assert_int_eq(tables_add(set, &first, &child, &err), OK);
@@ -155,7 +157,7 @@ bool world_row(const struct log_world *world, uint32_t partition, uint32_t offse
                                .version = record->version};
     if (!record->tombstone)
         row->value = bytes_of(record->value, sizeof record->value);
-    return record->kept;
+    return record->kept && table_spec(row->table)->output != TO_NOTHING;
 }
 
 bool world_digest(void *self, const char *table, struct digest *out) {
@@ -177,7 +179,7 @@ uint64_t world_seed(int round) {
 struct log_world *world_create(uint64_t seed) {
     struct log_world *world = calloc(1, sizeof *world);
     world->rng = rng_stream(seed, RNG_TEST, 77, 0);
-    world->set = world_tables();
+    world->set = world_tables(false);
     for (uint32_t p = 0; p < PARTITIONS; p++)
         world->records[p] = calloc(RECORDS_MAX, sizeof *world->records[p]);
     return world;

@@ -31,15 +31,15 @@ struct log_world {
     uint64_t epoch;                             /* the last one */
 };
 
-/* An empty set of the world's tables. */
-struct tables *world_tables(void);
+/* An empty set of the world's tables. implied: for a follower that does not get the items' own records. */
+struct tables *world_tables(bool implied);
 struct log_world *world_create(uint64_t seed);
 void world_destroy(struct log_world *world);
 /* Lives on for one epoch. */
 void world_epoch(struct log_world *world);
 /* What a broker may have dropped, up to a random offset of each partition: records with a later one of the same key, and with `tombstones` those too, some of them. */
 void world_compact(struct log_world *world, bool tombstones);
-/* The record as a row of `set`; false when it was dropped. */
+/* The record as a row of `set`; false when it was dropped, or the set does not get it. */
 bool world_row(const struct log_world *world, uint32_t partition, uint32_t offset,
                struct tables *set, struct folded_row *row);
 /* An epoch's digest of a table: a wanted_digest; self is a struct sealed_epoch. */
