@@ -23,6 +23,7 @@ static const struct command commands[] = {
     {"compare", cmd_compare, "two replays of one recording, side by side, with paired intervals"},
     {"run", cmd_run, "the stage on Kafka"},
     {"top", cmd_top, "a running stage, live in a terminal"},
+    {"follow", cmd_follow, "the downstream side: fold, verify, look up, export, stream SIDs"},
     {"record", cmd_record, "live topics -> recorded topics"},
     {"check", cmd_check, "every error in a configuration file, with line and column"},
 };
