@@ -1,6 +1,8 @@
 """docs/RUNBOOK.md has an entry for every fatal error that names one, and a running stage names it."""
-import json, os, re, unittest
+import json, os, re, shutil, subprocess, unittest
 from program import *
+
+PROMETHEUS = os.path.join(SOURCE, 'docker', 'prometheus')
 
 
 def entries():
@@ -20,12 +22,41 @@ def named_in_source():
     return found, set(re.findall(r'return "([\w-]+)"', of_codes))
 
 
+def rules():
+    """The alerts by name: promtool reads the file, so the test needs no YAML; one line for each key is all that is read here."""
+    found, name = {}, None
+    with open(os.path.join(PROMETHEUS, 'alerts.yml')) as file:
+        for line in file:
+            if match := re.match(r'  - alert: (\w+)$', line):
+                name = match[1]
+                found[name] = {'annotations': {}}
+            elif match := re.match(r"    expr: '(.*)'$", line):
+                found[name]['expr'] = match[1].replace("''", "'")
+            elif match := re.match(r'      runbook: (\S+)$', line):
+                found[name]['annotations']['runbook'] = match[1]
+    return found
+
+
 class Runbook(unittest.TestCase):
     def test_every_named_entry_is_there(self):
         named, of_codes = named_in_source()
         self.assertGreater(len(named), 8)
         self.assertGreater(len(of_codes), 6)
         self.assertLessEqual(named | of_codes, entries())
+
+    def test_every_alert_has_its_entry(self):
+        alerts = {name: (rule['annotations']['runbook'], rule['expr']) for name, rule in rules().items()}
+        self.assertGreater(len(alerts), 10)
+        for name, (entry, _) in alerts.items():
+            self.assertEqual(entry, f'docs/RUNBOOK.md#{name.lower()}')
+            self.assertIn(name, entries())
+
+    def test_the_alerts_fire_and_keep_quiet(self):
+        if shutil.which('promtool') is None:
+            self.skipTest('promtool is missing; scripts/install-packages.sh prometheus installs it')
+        for words in (['check', 'rules', 'alerts.yml'], ['test', 'rules', 'alerts_test.yml'], ['check', 'config', 'prometheus.yml']):
+            result = subprocess.run(['promtool', *words], cwd=PROMETHEUS, capture_output=True, text=True)
+            self.assertEqual(result.returncode, OK, result.stdout + result.stderr)
 
     def failed(self, *settings):
         words = [word for setting in settings for word in ('--set', setting)]
