@@ -41,7 +41,7 @@ class Stage:
         self.log = open(os.path.join(arguments.folder, prefix + log), 'w+b')
         words = [PROGRAM, 'run', '-c', os.path.join(ROOT, 'conf', 'run.yaml')]
         for pair in [f'kafka.brokers={self.broker}', f'kafka.prefix={prefix}', f'kafka.application={prefix}run',
-                     f'content.dims={arguments.dims}', *arguments.set]:
+                     f'content.dims={arguments.dims}', 'http.listen=127.0.0.1:0', *arguments.set]:
             words += ['--set', pair]
         self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stderr=self.log)
 

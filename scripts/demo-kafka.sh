@@ -56,7 +56,7 @@ say "2. A marketplace: most items are there from the start, the others are liste
 run "$program" generate --to "$folder/market" --items 1500 --users 1000 --events "$events" --dims 64
 
 say "3. The stage: creates its topics, finds nothing to restore, waits for events"
-settings=(--set "kafka.brokers=$address" --set "kafka.prefix=demo." --set content.dims=64 --set tokenizer.train_listings=512)
+settings=(--set "kafka.brokers=$address" --set "kafka.prefix=demo." --set content.dims=64 --set tokenizer.train_listings=512 --set http.listen=127.0.0.1:0)
 printf '$ %s run -c conf/run.yaml %s\n' "$program" "${settings[*]}"
 "$program" run -c conf/run.yaml "${settings[@]}" 2> "$folder/stage.log" &
 stage=$!

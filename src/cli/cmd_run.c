@@ -4,6 +4,7 @@
 #include "cli/reload.h"
 #include "cli/run_restore.h"
 #include "cli/run_snapshot.h"
+#include "cli/run_watch.h"
 #include "config/kafka_settings.h"
 #include "math/blas_core.h"
 #include <inttypes.h>
@@ -28,6 +29,7 @@ struct run {
     struct kafka_sink *sink;
     struct run_follower *follower; /* while it does not lead */
     struct run_snapshot snapshot;
+    struct run_watch watch;
 };
 
 /* ---- signals ---- */
@@ -96,6 +98,7 @@ static void serve_reload(struct run *run) {
 static enum status stand_by(struct run *run, struct error *err) {
     bool leads = false, told = false;
     uint32_t wait_ms = 0;
+    run_watch_standby(&run->watch);
     while (!stop_asked) {
         serve_reload(run);
         enum status status = kafka_leader_poll(run->leader, wait_ms, &leads, err);
@@ -166,14 +169,16 @@ static enum status run_epochs(struct run *run, bool *leads, struct error *err) {
     *leads = true;
     for (bool done = false; !done;) {
         serve_reload(run);
-        if (stop_asked) {
+        if (stop_asked && !run->finishing) {
             stage_finish(run->session.stage);
             run->finishing = true;
+            run_watch_state(&run->watch, WATCH_DRAINING, NULL);
         }
         TRY(run_epoch(run, &done, leads, err));
         if (!*leads)
             return OK;
         run_snapshot_serve(&run->snapshot, &run->session, stage_last_manifest(run->session.stage));
+        run_watch_serve(&run->watch, run->source, run->sink);
         if (time(NULL) >= next_line) {
             struct stage_totals totals;
             stage_totals(run->session.stage, &totals);
@@ -194,6 +199,7 @@ static enum status until_there(struct run *run, broker_call call, struct error *
     while ((status = call(run, err)) == RETRY && !stop_asked) {
         bool leads;
         log_warn("run.waiting", LOG_TEXT("reason", err->text));
+        run_watch_state(&run->watch, WATCH_WAITING, err->text);
         if (run->leader == NULL)
             sleep(1);
         else if ((status = kafka_leader_poll(run->leader, 1000, &leads, err)) != RETRY)
@@ -206,7 +212,9 @@ static enum status until_there(struct run *run, broker_call call, struct error *
 static enum status open_standby(struct run *run, struct error *err) {
     if (run->session.stage == NULL)
         TRY(session_stage(&run->session, (struct source_port){0}, (struct sink_port){0}, err));
-    return run_follower_open(&run->follower, &run->session, &run->kafka, err);
+    TRY(run_follower_open(&run->follower, &run->session, &run->kafka, err));
+    run_follower_watch(run->follower, run->watch.watch);
+    return OK;
 }
 
 static void close_ports(struct run *run) {
@@ -230,10 +238,13 @@ static enum status take_lead(struct run *run, struct error *err) {
     TRY(kafka_sink_open(&run->sink, &run->kafka, run->leader, err));
     log_info("run.fenced", LOG_TEXT("text", "whoever led before can commit nothing more"));
     TRY(kafka_source_open(&run->source, &run->kafka, err));
+    run_watch_state(&run->watch, WATCH_RESTORING, NULL);
     TRY(run_follower_finish(run->follower, run->leader, &stop_asked, &epoch, err));
     close_standby(run);
-    stage_connect(run->session.stage, kafka_source_port(run->source), kafka_sink_port(run->sink));
+    stage_connect(run->session.stage, run_watch_source(&run->watch, kafka_source_port(run->source)),
+                  run_watch_sink(&run->watch, kafka_sink_port(run->sink)));
     TRY(stage_resume(run->session.stage, err));
+    run_watch_state(&run->watch, WATCH_LEADING, NULL);
     log_info("run.ready", LOG_TEXT("text", "restored and leading"), LOG_UINT("epoch", epoch),
              LOG_TEXT("blas_core", blas_core_running()));
     return OK;
@@ -244,6 +255,7 @@ static enum status step_down(struct run *run, struct error *err) {
     log_warn("run.stepped_down",
              LOG_TEXT("text", "another instance leads now: nothing is published that was not "
                               "committed; standing by again"));
+    run_watch_fenced(&run->watch);
     close_ports(run);
     stage_destroy(run->session.stage);
     run->session.stage = NULL;
@@ -259,6 +271,7 @@ static enum status serve(struct run *run, struct error *err) {
         enum status status = take_lead(run, err);
         if (status == RETRY) { /* the broker is away, or the lead is lost already */
             log_warn("run.waiting", LOG_TEXT("reason", err->text));
+            run_watch_state(&run->watch, WATCH_WAITING, err->text);
             close_ports(run);
             continue;
         }
@@ -307,6 +320,7 @@ static void close_all(struct run *run, bool orderly) {
     close_standby(run);
     run_snapshot_close(&run->snapshot, &run->session,
                        orderly && led ? stage_last_manifest(run->session.stage) : NULL);
+    run_watch_close(&run->watch);
     session_close(&run->session);
 }
 
@@ -345,6 +359,7 @@ static enum status start(struct run *run, struct error *err) {
     TRY(session_open_live(&run->session, &run->read, err));
     TRY(kafka_settings(&run->session.settings, &run->session.arena, &run->kafka, err));
     TRY(run_snapshot_open(&run->snapshot, &run->session, err));
+    TRY(run_watch_open(&run->watch, &run->session, &run->kafka, err));
     return open_and_run(run, err);
 }
 

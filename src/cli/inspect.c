@@ -2,6 +2,7 @@
 #include "cli/answer.h"
 #include "cli/output_log.h"
 #include "cli/utc.h"
+#include "ops/outside.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,23 +10,6 @@
 #define NEAREST 5
 #define LISTED_MAX 32
 #define MANIFEST_BYTES ((size_t)64 << 20)
-
-/* Ids and titles come from outside; what is no UTF-8 is shown as Latin-1, so that something is. */
-static json_t *outside_text(struct bytes text) {
-    json_t *json = json_stringn((const char *)text.data, text.len);
-    if (json != NULL)
-        return json;
-    char latin[2 * 1024 + 1];
-    size_t used = 0;
-    for (size_t i = 0; i < text.len && used + 2 < sizeof latin; i++)
-        if (text.data[i] < 0x80)
-            latin[used++] = (char)text.data[i];
-        else {
-            latin[used++] = (char)(0xC0 | text.data[i] >> 6);
-            latin[used++] = (char)(0x80 | (text.data[i] & 0x3F));
-        }
-    return json_stringn(latin, used);
-}
 
 static json_t *time_of(int64_t ms) {
     char text[UTC_BYTES];
@@ -122,11 +106,19 @@ static void facts_json(const struct item_facts *facts, json_t *out) {
     json_object_set_new(out, "gate", json_number((double)facts->gate));
 }
 
+/* Of an item with a SID. */
+static void nearest_json(const struct model *model, uint32_t row, json_t *out) {
+    uint32_t near[NEAREST], count = model_nearest_by_sid(model, row, near, NEAREST);
+    json_object_set_new(out, "nearest_by_sid", items_json(model, near, count));
+    count = model_nearest(model, row, near, NEAREST);
+    json_object_set_new(out, "nearest_by_embedding", items_json(model, near, count));
+}
+
 enum status inspect_item(struct session *session, const char *id, json_t **answer,
                          struct error *err) {
     struct model *model = stage_model(session->stage);
     struct history history = {bytes_text(id), json_array()};
-    uint32_t row = model_find_item(model, history.id), near[NEAREST];
+    uint32_t row = model_find_item(model, history.id);
     struct item_facts facts;
     *answer = json_object();
     TRY(each_row(session, take_sid, &history, err));
@@ -138,13 +130,22 @@ enum status inspect_item(struct session *session, const char *id, json_t **answe
     } else
         json_object_set_new(*answer, "item", outside_text(history.id));
     json_object_set_new(*answer, "history", history.list);
-    if (row == NO_ROW || !facts.has_sid)
-        return OK;
-    uint32_t count = model_nearest_by_sid(model, row, near, NEAREST);
-    json_object_set_new(*answer, "nearest_by_sid", items_json(model, near, count));
-    count = model_nearest(model, row, near, NEAREST);
-    json_object_set_new(*answer, "nearest_by_embedding", items_json(model, near, count));
+    if (row != NO_ROW && facts.has_sid)
+        nearest_json(model, row, *answer);
     return OK;
+}
+
+json_t *inspect_live_item(const struct model *model, const char *id) {
+    uint32_t row = model_find_item(model, bytes_text(id));
+    struct item_facts facts;
+    if (row == NO_ROW)
+        return NULL;
+    json_t *answer = json_object();
+    model_item_facts(model, row, &facts);
+    facts_json(&facts, answer);
+    if (facts.has_sid)
+        nearest_json(model, row, answer);
+    return answer;
 }
 
 enum status inspect_sid(struct session *session, const char *sid, json_t **answer,

@@ -8,6 +8,8 @@
 /* Facts, SID and its history with reasons, the nearest items by SID and by embedding. FATAL EX_DATAERR when there is no such item. */
 enum status inspect_item(struct session *session, const char *id, json_t **answer,
                          struct error *err);
+/* The same of a running stage, without the history. NULL when there is no such item. */
+json_t *inspect_live_item(const struct model *model, const char *id);
 /* Items under a SID or the beginning of one, as "49", "49-21", "49-21-38", "49-21-38.13-18". FATAL EX_USAGE when it is none. */
 enum status inspect_sid(struct session *session, const char *sid, json_t **answer,
                         struct error *err);

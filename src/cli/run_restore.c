@@ -23,6 +23,7 @@ struct run_follower {
     struct arena arena;    /* itself */
     struct arena manifest; /* of the manifest read last */
     struct session *session;
+    struct watch *watch; /* NULL: nobody */
     const struct kafka_config *kafka;
     struct kafka_log *log;
     struct follower *follower;
@@ -60,6 +61,10 @@ enum status run_follower_open(struct run_follower **out, struct session *session
     else
         run_follower_close(f);
     return status;
+}
+
+void run_follower_watch(struct run_follower *f, struct watch *watch) {
+    f->watch = watch;
 }
 
 void run_follower_close(struct run_follower *f) {
@@ -244,6 +249,14 @@ static void tell_progress(struct run_follower *f, const struct follower_state *s
              LOG_REAL("rows_per_s", (double)state->rows / (s > 0.001 ? s : 0.001), 0));
 }
 
+static void tell_watch(const struct run_follower *f) {
+    uint64_t done, all;
+    if (f->watch == NULL)
+        return;
+    kafka_log_way(f->log, &done, &all);
+    watch_restore(f->watch, done, all);
+}
+
 /* One that stands by, and whose state is not what the newest manifest says: a manifest that is on its way may explain it. */
 static void mind_difference(struct run_follower *f, const struct follower_state *state) {
     if (state->differs == NULL) {
@@ -271,6 +284,7 @@ static enum status step(struct run_follower *f, uint32_t wait_ms, struct followe
     TRY(take_some(f, wait_ms, err));
     follower_state(f->follower, state);
     tell_progress(f, state);
+    tell_watch(f);
     return OK;
 }
 

@@ -4,6 +4,7 @@
 #define CLI_RUN_RESTORE_H
 
 #include "cli/session.h"
+#include "ops/watch.h"
 #include "transport/kafka.h"
 #include <signal.h>
 
@@ -12,6 +13,8 @@ struct run_follower;
 /* Follows into the tables of session->stage, which must be empty; both are borrowed. Topics must be there. Reads nothing yet. */
 enum status run_follower_open(struct run_follower **out, struct session *session,
                               const struct kafka_config *kafka, struct error *err);
+/* Where it tells how far it is. NULL: nowhere. */
+void run_follower_watch(struct run_follower *follower, struct watch *watch);
 /* Takes what has come; waits wait_ms at most. Reports progress. RETRY: the broker is away. FATAL: this configuration cannot take the rows. */
 enum status run_follower_step(struct run_follower *follower, uint32_t wait_ms, struct error *err);
 /* To the end of the log: nobody else may write any more; `leader` is served meanwhile. The tables are then the state after *epoch, the one committed last, and its digests have been checked;

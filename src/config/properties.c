@@ -360,6 +360,13 @@ const struct property properties[] = {
         "the epochs by a child process, which needs memory for the rows that change meanwhile. "
         "A replay has it in its output folder."),
 
+    WORDS_OF(
+        REACH_RUN, "http.listen", http_listen, 0, 127, "\"\"",
+        "Where `run` answers HTTP: its status page at /, /metrics for Prometheus, /healthz and "
+        "/readyz (docs/HTTP.md), e.g. 127.0.0.1:9464, or :9464 for all addresses. Whoever can "
+        "reach it sees titles and ids of items, and no user's. Empty: nowhere. A port that is "
+        "taken stops the start."),
+
     NUMBER_OF(REACH_LIVE, "progress.interval_s", PROPERTY_F64, progress_s, 0.1, 3600, "5", "s",
               "Between lines of progress when stderr is no terminal."),
 

@@ -19,6 +19,7 @@ static const char *const section_docs[][2] = {
     {"kafka", "Where `run` finds and leaves its topics"},
     {"topics", "Their names, and how they are created; one that is there is never altered"},
     {"schema_registry", "Schemas of the inputs' records"},
+    {"http", "Status page, metrics and health of `run` (docs/HTTP.md)."},
     {"snapshot", "Restart"},
     {"progress", "What is shown while it runs"},
     {"log", "The log"},

@@ -49,6 +49,7 @@ struct settings {
     uint32_t drain_s;                           /* after SIGTERM */
     char registry_url[256], registry_auth[256]; /* auth: with references to secrets */
     uint32_t snapshot_epochs;                   /* a local snapshot every so many epochs; 0: none */
+    char http_listen[128];                      /* of `run`; "": no HTTP server */
     char snapshot_folder[160];                  /* of `run`; "": none */
     uint32_t log_level, log_format;             /* enum log_level, enum log_format */
     double progress_s; /* a line per so many seconds when stderr is no terminal */

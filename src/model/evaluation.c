@@ -224,23 +224,16 @@ double model_auc(const struct model *model) {
     return scores.auc;
 }
 
-void model_evaluate(struct model *model, struct evaluation *out) {
+/* What is counted as it happens: no scan. */
+void model_overview(const struct model *model, struct evaluation *out) {
     memset(out, 0, sizeof *out);
     if (!table_live(model->state, 0))
         return;
     const struct model_row *state = model_state(model);
-    evaluate_scores(model, out);
-    evaluate_sids(model, out);
-    out->quantisation_error = evaluate_quantisation(model);
     shadow_evaluate(model, out);
     generations_evaluate(model, out);
     out->codebook_version = state->codebook_version;
     out->codebook_resets = state->resets;
-    for (int k = 0; k < EXPOSURE_BUCKETS; k++)
-        out->gate_by_exposures[k] = model->parts.gate && out->events_by_exposures[k] > 0
-                                        ? state->gate_sum[k] / (double)out->events_by_exposures[k]
-                                        : (double)NAN;
-    out->gauc = evaluate_gauc(model);
     out->labelled = state->labelled;
     out->items = table_rows(model->items);
     out->onboarded = state->onboarded;
@@ -253,4 +246,19 @@ void model_evaluate(struct model *model, struct evaluation *out) {
     out->sid_churn_per_day = lasted ? (double)(state->sid_changes - state->sid_changes_released) /
                                           (double)state->onboarded / days
                                     : 0.0;
+}
+
+void model_evaluate(struct model *model, struct evaluation *out) {
+    model_overview(model, out);
+    if (!table_live(model->state, 0))
+        return;
+    const struct model_row *state = model_state(model);
+    evaluate_scores(model, out);
+    evaluate_sids(model, out);
+    out->quantisation_error = evaluate_quantisation(model);
+    for (int k = 0; k < EXPOSURE_BUCKETS; k++)
+        out->gate_by_exposures[k] = model->parts.gate && out->events_by_exposures[k] > 0
+                                        ? state->gate_sum[k] / (double)out->events_by_exposures[k]
+                                        : (double)NAN;
+    out->gauc = evaluate_gauc(model);
 }

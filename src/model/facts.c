@@ -25,6 +25,7 @@ void model_item_facts(const struct model *model, uint32_t item_row, struct item_
     memcpy(out->codes, sid->codes, sizeof out->codes);
     out->generation = sid->generation;
     out->codebook_version = sid->codebook_version;
+    out->sid_epoch = sid->epoch;
     out->quantisation_error = sid->quantisation_error;
     float features[GATE_FEATURES];
     item_features(item, model_state(model)->last_ms, features);

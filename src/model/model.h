@@ -180,6 +180,8 @@ struct evaluation {
     uint64_t items, onboarded;
 };
 void model_evaluate(struct model *model, struct evaluation *out);
+/* Without its scans over scores, items and users: AUC, GAUC, the figures by exposures and those of the items' SIDs are 0. */
+void model_overview(const struct model *model, struct evaluation *out);
 /* The overall AUC alone: cheap enough for progress. */
 double model_auc(const struct model *model);
 
@@ -209,6 +211,7 @@ struct item_facts {
     bool has_sid;
     uint16_t codes[SID_CODES]; /* this and what follows: only with a SID */
     uint32_t generation, codebook_version;
+    uint64_t sid_epoch; /* that gave it this SID */
     float quantisation_error;
     float gate; /* T as of the last event; NaN where the variant learns none */
 };

@@ -13,6 +13,7 @@
 
 #include "base/arena.h"
 #include "stage/ports.h"
+#include "transport/kafka_statistics.h"
 
 #define KAFKA_NAME_BYTES 250
 
@@ -54,6 +55,7 @@ struct kafka_config {
     uint32_t linger_ms; /* [200] a click epoch closes when its first record has waited so long */
     uint32_t property_count; /* those that exactly-once owns are refused */
     const struct kafka_property *properties;
+    struct kafka_statistics *statistics; /* of readers and producer are put there; NULL: nowhere */
 };
 
 /* RETRY in `err` of any call: the broker is away or slow; call again. FATAL: stop, text has the remedy (EX_CONFIG: configuration or rights; EX_UNAVAILABLE: fenced by
@@ -122,6 +124,14 @@ enum status kafka_source_open(struct kafka_source **out, const struct kafka_conf
 struct source_port kafka_source_port(struct kafka_source *source);
 /* linger_ms from now on. */
 void kafka_source_linger(struct kafka_source *source, uint32_t linger_ms);
+/* Where the partitions stand: the next record to be handed out, and the end of the log as the last fetch has told; -1: not known (yet). Asks no broker. Returns
+ * how many, at most STAGE_PARTITIONS_MAX. The end counts control records, so of a topic that transactions write to it stays a few past the last record. */
+struct kafka_spot {
+    enum topic topic;
+    int32_t partition;
+    int64_t next_offset, end_offset;
+};
+uint32_t kafka_source_spots(const struct kafka_source *source, struct kafka_spot *spots);
 void kafka_source_close(struct kafka_source *source);
 
 /* ---- sink ---- */
@@ -139,6 +149,10 @@ enum status kafka_sink_open(struct kafka_sink **out, const struct kafka_config *
  * sink was opened: there it is the log's end at that time. So a follower has reached an end when its position, control and aborted
  * records passed over, is at or past it: with librdkafka, partition EOF at or past it (rd_kafka_position() stops at the last record given). */
 struct sink_port kafka_sink_port(struct kafka_sink *sink);
+/* Producers that it gave up for a new one, so far. */
+uint32_t kafka_sink_replaced(const struct kafka_sink *sink);
+/* Between epochs, now and then: takes what librdkafka has to tell, which would gather while no epoch comes. */
+void kafka_sink_listen(struct kafka_sink *sink);
 void kafka_sink_close(struct kafka_sink *sink);
 
 /* ---- log ---- */
@@ -161,6 +175,8 @@ enum status kafka_log_capture(struct kafka_log *log, struct error *err);
 int64_t kafka_log_end(const struct kafka_log *log, uint32_t slot);
 /* Of the way from the start to the captured ends; 1 only when all have been reached. */
 double kafka_log_share(const struct kafka_log *log);
+/* The same way in offsets. */
+void kafka_log_way(const struct kafka_log *log, uint64_t *done, uint64_t *all);
 /* The next record, or *got = false: nothing now. Waits wait_ms at most. BAD_RECORD: the log does not have the position any more. *slot: whose record it is, or the slot whose position has changed without one;
  * NO_SLOT when there is no news. */
 #define KAFKA_NO_SLOT UINT32_MAX

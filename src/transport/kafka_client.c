@@ -10,6 +10,9 @@
 
 #include "base/poison.h"
 
+/* Between a client's statistics; kafka.properties may say otherwise. */
+#define STATISTICS_MS 5000
+
 /* These decide whether an epoch is applied exactly once, or a setting of ours is for them. */
 static const struct {
     const char *key, *setting;
@@ -210,6 +213,8 @@ static enum status set_all(rd_kafka_conf_t *conf, const struct kafka_config *con
     }
     if (role == CLIENT_PRODUCER)
         TRY(set_producer(conf, config, options, err));
+    if (config->statistics != NULL && options->statistics != NULL)
+        TRY(set_number(conf, "statistics.interval.ms", STATISTICS_MS, err));
     for (uint32_t i = 0; i < config->property_count; i++) {
         const struct kafka_property *property = &config->properties[i];
         TRY(refuse_owned(property->key, err));
@@ -295,6 +300,8 @@ enum status kafka_client_create(rd_kafka_t **out, const struct kafka_config *con
                                              options->end_txn_sent);
     if (options->failed != NULL)
         rd_kafka_conf_set_error_cb(conf, options->failed);
+    if (config->statistics != NULL && options->statistics != NULL)
+        rd_kafka_conf_set_stats_cb(conf, options->statistics);
     enum status status = set_all(conf, config, options, err);
     if (status == OK) {
         rd_kafka_type_t type = produces(options->role) ? RD_KAFKA_PRODUCER : RD_KAFKA_CONSUMER;

@@ -30,6 +30,8 @@ struct client_options {
                        rd_kafka_topic_partition_list_t *partitions, void *opaque);
     void (*delivered)(rd_kafka_t *client, const rd_kafka_message_t *message, void *opaque);
     void (*failed)(rd_kafka_t *client, int code, const char *text, void *opaque); /* no broker */
+    /* librdkafka's statistics, which it takes over: returns 1. Only with config->statistics */
+    int (*statistics)(rd_kafka_t *client, char *json, size_t len, void *opaque);
     int batch_bytes_max; /* of a producer */
     /* Counts a producer's EndTxn requests as they go out; librdkafka's threads write it as long as the client lives. */
     atomic_uint *end_txn_sent;

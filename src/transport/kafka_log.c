@@ -145,13 +145,19 @@ enum status kafka_log_capture(struct kafka_log *log, struct error *err) {
     return OK;
 }
 
-double kafka_log_share(const struct kafka_log *log) {
-    int64_t all = 0, done = 0;
+void kafka_log_way(const struct kafka_log *log, uint64_t *done, uint64_t *all) {
+    *done = *all = 0;
     for (uint32_t i = 0; i < log->slot_count; i++) {
         const struct log_slot *slot = &log->slots[i];
-        all += slot->end - slot->start;
-        done += (slot->at < slot->end ? slot->at : slot->end) - slot->start;
+        int64_t at = slot->at < slot->end ? slot->at : slot->end;
+        *all += (uint64_t)(slot->end - slot->start);
+        *done += (uint64_t)(at - slot->start);
     }
+}
+
+double kafka_log_share(const struct kafka_log *log) {
+    uint64_t done, all;
+    kafka_log_way(log, &done, &all);
     return done < all ? (double)done / (double)all : 1;
 }
 

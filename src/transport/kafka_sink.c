@@ -43,6 +43,7 @@ struct kafka_sink {
     rd_kafka_topic_t *topics[TOPIC_COUNT]; /* the producer's handles of the outputs */
     enum producer_state state;
     bool opened;                    /* has been ready once */
+    uint32_t replaced;              /* producers that were dropped since */
     int64_t bytes_max[TOPIC_COUNT]; /* of one message */
     int32_t partitions[TOPIC_COUNT];
     uint32_t first_slot[TOPIC_COUNT];
@@ -85,14 +86,23 @@ static void delivered(rd_kafka_t *client, const rd_kafka_message_t *message, voi
         slot->now = message->offset + 1;
 }
 
+static int statistics(rd_kafka_t *client, char *json, size_t len, void *opaque) {
+    (void)client;
+    struct kafka_sink *sink = opaque;
+    kafka_statistics_put(sink->config.statistics, KAFKA_CLIENT_PRODUCER, json, len);
+    return 1;
+}
+
 static void drop_producer(struct kafka_sink *sink) {
     for (int topic = TOPIC_INPUTS; topic < TOPIC_COUNT; topic++) {
         if (sink->topics[topic] != NULL)
             rd_kafka_topic_destroy(sink->topics[topic]);
         sink->topics[topic] = NULL;
     }
-    if (sink->producer != NULL)
+    if (sink->producer != NULL) {
         rd_kafka_destroy(sink->producer);
+        sink->replaced++;
+    }
     sink->producer = NULL;
     sink->state = PRODUCER_NONE;
     sink->begun = false;
@@ -117,6 +127,7 @@ static enum status create_producer(struct kafka_sink *sink, struct error *err) {
     struct client_options options = {.role = CLIENT_PRODUCER,
                                      .opaque = sink,
                                      .delivered = delivered,
+                                     .statistics = statistics,
                                      .batch_bytes_max = (int)batch,
                                      .end_txn_sent = &sink->end_txn_sent};
     TRY(kafka_client_create(&sink->producer, &sink->config, &options, err));
@@ -554,6 +565,15 @@ struct sink_port kafka_sink_port(struct kafka_sink *sink) {
                               .ends = sink_ends,
                               .commit = sink_commit,
                               .abort = sink_abort};
+}
+
+uint32_t kafka_sink_replaced(const struct kafka_sink *sink) {
+    return sink->replaced;
+}
+
+void kafka_sink_listen(struct kafka_sink *sink) {
+    if (sink->producer != NULL)
+        rd_kafka_poll(sink->producer, 0);
 }
 
 /* ---- opening ---- */

@@ -33,6 +33,8 @@ struct input {
     rd_kafka_t *reader;
     int32_t partitions;
     bool placed; /* assigned at the slots' offsets */
+    enum kafka_client client;
+    struct kafka_statistics *statistics; /* borrowed */
 };
 
 struct kafka_source {
@@ -306,17 +308,43 @@ struct source_port kafka_source_port(struct kafka_source *source) {
                                 .formed = source_formed};
 }
 
+uint32_t kafka_source_spots(const struct kafka_source *source, struct kafka_spot *spots) {
+    for (uint32_t i = 0; i < source->slot_count; i++) {
+        const struct source_slot *slot = &source->slots[i];
+        char name[KAFKA_NAME_BYTES];
+        int64_t low, high;
+        kafka_topic_name(&source->config, slot->topic, name);
+        rd_kafka_resp_err_t code = rd_kafka_get_watermark_offsets(
+            source->inputs[slot->topic].reader, name, slot->partition, &low, &high);
+        spots[i] = (struct kafka_spot){slot->topic, slot->partition,
+                                       slot->next_offset >= 0 ? slot->next_offset : -1,
+                                       code == RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0 ? high : -1};
+    }
+    return source->slot_count;
+}
+
 void kafka_source_linger(struct kafka_source *source, uint32_t linger_ms) {
     source->config.linger_ms = linger_ms;
 }
 
 /* ---- opening ---- */
 
+static int statistics(rd_kafka_t *client, char *json, size_t len, void *opaque) {
+    (void)client;
+    const struct input *input = opaque;
+    kafka_statistics_put(input->statistics, input->client, json, len);
+    return 1;
+}
+
 /* librdkafka writes to the eventfd when a queue that was empty has something. */
 static enum status open_reader(struct kafka_source *source, enum topic topic, struct error *err) {
     static const uint64_t one = 1;
-    struct client_options options = {.role = CLIENT_READER};
-    rd_kafka_t **reader = &source->inputs[topic].reader;
+    struct input *input = &source->inputs[topic];
+    struct client_options options = {
+        .role = CLIENT_READER, .opaque = input, .statistics = statistics};
+    rd_kafka_t **reader = &input->reader;
+    input->client = topic == TOPIC_ITEM_CONTENT ? KAFKA_CLIENT_LISTINGS : KAFKA_CLIENT_INTERACTIONS;
+    input->statistics = source->config.statistics;
     TRY(kafka_client_create(reader, &source->config, &options, err));
     rd_kafka_queue_t *queue = rd_kafka_queue_get_consumer(*reader);
     rd_kafka_queue_io_event_enable(queue, source->wake, &one, sizeof one);

@@ -134,7 +134,7 @@ class Stage:
     def __init__(self, prefix, log, sets=(), environment=None, brokers=None, application=None, config=None):
         self.log = log
         values = [*SMALL, f'kafka.brokers={brokers or broker()}', f'kafka.prefix={prefix}', f'kafka.application={application or prefix}',
-                  f'content.dims={DIMS}', *sets]
+                  f'content.dims={DIMS}', 'http.listen=127.0.0.1:0', *sets]
         with open(log, 'ab') as file:
             self.log_begin = file.tell()
             self.process = subprocess.Popen(
