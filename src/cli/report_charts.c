@@ -8,15 +8,25 @@ static double value_at(const struct report *r, const struct chart_line *line, ui
     return moment->there ? line->value(moment, line->index) : (double)NAN;
 }
 
-bool report_chart_has(const struct report *r, const struct chart *chart) {
+/* How many points the chart has; *not_zero: how many of them are not 0. */
+static uint32_t count_points(const struct report *r, const struct chart *chart,
+                             uint32_t *not_zero) {
+    uint32_t points = 0;
+    *not_zero = 0;
     for (uint32_t l = 0; l < chart->line_count; l++)
         for (uint32_t s = 0; s < r->sides; s++)
             for (uint32_t k = 0; k < MOMENTS; k++) {
                 double value = value_at(r, &chart->lines[l], s, k);
-                if (isfinite(value) && value != 0)
-                    return true;
+                points += isfinite(value);
+                *not_zero += isfinite(value) && value != 0;
             }
-    return false;
+    return points;
+}
+
+bool report_chart_has(const struct report *r, const struct chart *chart) {
+    uint32_t not_zero;
+    (void)count_points(r, chart, &not_zero);
+    return not_zero > 0;
 }
 
 /* "cold A"; where there is one quantity, the side alone says which line it is. */
@@ -84,6 +94,14 @@ static void write_rows(const struct report *r, const struct chart *chart, FILE *
 }
 
 void report_chart(const struct report *r, const struct chart *chart, FILE *out) {
+    uint32_t not_zero;
+    if (count_points(r, chart, &not_zero) == 0) {
+        fprintf(
+            out,
+            "<p class=\"note\"><strong>%s</strong>: no points, there were too few events.</p>\n",
+            chart->title);
+        return;
+    }
     fprintf(out,
             "<figure class=\"chart\" data-chart=\"lines\" data-digits=\"%d\" data-min=\"%s\" "
             "data-max=\"%s\"%s>\n<figcaption><strong>%s</strong>",

@@ -21,6 +21,7 @@ struct chart {
     const char *min, *max; /* of the axis; "": by the values */
     bool steps;            /* values hold until the next one */
 };
+/* A chart without a point is a sentence that says so. */
 void report_chart(const struct report *report, const struct chart *chart, FILE *out);
 /* Whether the chart has a point other than 0. */
 bool report_chart_has(const struct report *report, const struct chart *chart);

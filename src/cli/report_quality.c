@@ -116,7 +116,9 @@ void report_ranking(struct report *r, FILE *out) {
     struct chart auc = lines_of("AUC over time", auc_of, PART_ALL, PART_BUCKETS),
                  ne = lines_of("NE over time", ne_of, PART_ALL, PART_BUCKETS);
     fputs("<div class=\"charts\">\n", out);
-    report_bars("AUC of the whole stream, by times shown before", "by-exposure", "auc", "0.5", out);
+    if (isfinite(r->side[0].timeline.whole.all.auc))
+        report_bars("AUC of the whole stream, by times shown before", "by-exposure", "auc", "0.5",
+                    out);
     report_chart(r, &auc, out);
     report_chart(r, &ne, out);
     by_exposures(r, "AUC", auc_of, out);
@@ -125,9 +127,11 @@ void report_ranking(struct report *r, FILE *out) {
 }
 
 void report_gate(struct report *r, FILE *out) {
-    struct chart whole = lines_of("Mean gate T", gate_of, PART_ALL, PART_BUCKETS);
-    if (!report_chart_has(r, &whole)) {
-        fputs("<p>This variant learns no gate.</p>\n", out);
+    bool learned = false;
+    for (uint32_t s = 0; s < r->sides; s++)
+        learned = learned || isfinite(r->side[s].timeline.whole.all.gate);
+    if (!learned) {
+        fputs("<p>No gate was learned.</p>\n", out);
         return;
     }
     fputs("<div class=\"charts\">\n", out);

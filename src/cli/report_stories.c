@@ -62,6 +62,10 @@ static void history(const struct report *r, uint32_t side, const struct story *s
 static void neighbours(struct report_side *side, const char *name, uint32_t row, FILE *out) {
     const struct model *model = stage_model(side->session.stage);
     uint32_t near[NEAREST], count = model_nearest_by_sid(model, row, near, NEAREST);
+    if (count == 0) {
+        fputs("<p>No other item has its first code.</p>\n", out);
+        return;
+    }
     fprintf(out,
             "<div class=\"scroll\" tabindex=\"0\"><table class=\"neighbours\">\n<caption>Nearest "
             "by SID at the "

@@ -11,8 +11,6 @@ static void put_char(uint32_t point, struct bytes raw, FILE *out) {
         fputs("\xEF\xBF\xBD", out); /* U+FFFD */
     else if (point == '&' || point == '<' || point == '>' || point == '"' || point == '\'')
         fprintf(out, "&#%u;", point);
-    else if (point < 0x20 || point == 0x7F)
-        fprintf(out, "&#%u;", point == 0x7F ? 0x2421 : 0x2400 + point); /* its picture */
     else if (printable_hides(point) && point != ZERO_WIDTH_JOINER)
         fprintf(out, "[U+%04X]", point);
     else

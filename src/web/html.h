@@ -5,9 +5,9 @@
 #include "base/bytes.h"
 #include <stdio.h>
 
-/* For content and for quoted attributes. Markup and quotes come as entities; bytes that are no UTF-8 as U+FFFD; control characters as their
- * pictures (U+2400 ..), and other characters that show nothing and steer the text around them (bidirectional overrides, byte order marks, line
- * separators) by their numbers, as "[U+202E]". Put it into <bdi>, so that its direction stays its own. */
+/* For content and for quoted attributes. Markup and quotes come as entities, bytes that are no UTF-8 as U+FFFD, characters that show nothing or steer
+ * the text around them (controls, bidirectional overrides, zero width; not the joiner of emoji) by their numbers, as "[U+202E]". Put it into <bdi>, so that
+ * its direction stays its own. */
 void html_text(struct bytes text, FILE *out);
 
 /* "0.7819"; "-" for NaN and infinities. */

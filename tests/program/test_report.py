@@ -87,9 +87,9 @@ def shown(text):
     out = []
     for char in text.decode('utf-8', 'replace'):
         code = ord(char)
-        steers = 0x80 <= code <= 0x9f or code in (0xad, 0x61c, 0xfeff) or 0x200b <= code <= 0x200f and code != 0x200d or \
+        steers = code < 0x20 or 0x7f <= code <= 0x9f or code in (0xad, 0x61c, 0xfeff) or 0x200b <= code <= 0x200f and code != 0x200d or \
             0x2028 <= code <= 0x202e or 0x2060 <= code <= 0x206f
-        out.append(chr(0x2400 + code) if code < 32 else '\u2421' if code == 127 else f'[U+{code:04X}]' if steers else char)
+        out.append(f'[U+{code:04X}]' if steers else char)
     return re.sub('\ufffd+', '\ufffd', ''.join(out))
 
 
@@ -335,6 +335,17 @@ class TestReport(Case):
         os.unlink(os.path.join(old, 'replay.json'))
         self.check(run('report', old, '-o', self.path('old.html')))
         self.assertIn('How long it took was not kept', Page(self.path('old.html')).root.text())
+
+    def test_too_little_to_show(self):
+        market = self.generate('little', items=20, users=5, events=30)
+        alter_file(market, 'interactions-0.avro', lambda records: [record._replace(value=b'no') for record in records])
+        self.replay(market, self.path('out'), sets=SETS)
+        self.check(run('report', self.path('out'), '-o', self.path('x.html')))
+        page = Page(self.path('x.html'))
+        self.assertIn('AUC over time: no points', page.root.text())
+        self.assertIn('No gate was learned', page.root.text())
+        self.assertEqual(value(page.named('dead-letters')['wire']['records']), 30)
+        self.assertEqual(page.named('figures')['auc']['value'], '-')
 
     def test_what_cannot_be(self):
         self.says(self.check(run('report', self.market, '-o', self.path('x.html')), NO_INPUT), self.market)

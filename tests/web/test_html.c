@@ -29,7 +29,7 @@ static const struct {
      "plain \xC3\xA9 \xE2\x82\xAC \xF0\x9F\x98\x80"},
     {"<script>", "&#60;script&#62;"},
     {"\" ' & &lt;", "&#34; &#39; &#38; &#38;lt;"},
-    {"\a\x1B[2J\x7F\r\n", "&#9223;&#9243;[2J&#9249;&#9229;&#9226;"},
+    {"\a\x1B[2J\x7F\r\n", "[U+0007][U+001B][2J[U+007F][U+000D][U+000A]"},
     {"\xE2\x80\xAEgnp.exe", "[U+202E]gnp.exe"},
     {"\xC2\x9B \xEF\xBB\xBF \xE2\x81\xA6", "[U+009B] [U+FEFF] [U+2066]"},
     {"\xF0\x9F\x91\xA9\xE2\x80\x8D\xF0\x9F\x91\xA7",
