@@ -52,22 +52,35 @@ static bool is(const json_t *object, const char *name, const char *word) {
 
 /* ---- problems ---- */
 
+/* snprintf cuts a long text anywhere: takes away what is left of a character at its end. */
+static void whole_characters(char *said) {
+    size_t length = strlen(said), tail = 0;
+    while (tail < 3 && tail < length && (said[length - 1 - tail] & 0xC0) == 0x80)
+        tail++;
+    if (tail == length)
+        return;
+    unsigned char lead = (unsigned char)said[length - 1 - tail];
+    size_t needs = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : lead >= 0xC0 ? 2 : 1;
+    if (needs > tail + 1)
+        said[length - 1 - tail] = '\0';
+}
+
 /* format: the text */
 static void problem(struct judge *judge, enum level level, const char *where, const char *remedy,
                     const char *format, ...) __attribute__((format(printf, 5, 6)));
 static void problem(struct judge *judge, enum level level, const char *where, const char *remedy,
                     const char *format, ...) {
-    char said[TEXT_BYTES];
+    char said[TEXT_BYTES], place[TEXT_BYTES];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(said, sizeof said, format, arguments);
     va_end(arguments);
-    /* "?" stands where a long text was cut within a character */
-    json_t *spoken = json_string(said);
+    snprintf(place, sizeof place, "%s", where);
+    whole_characters(said);
+    whole_characters(place);
     json_array_append_new(level == BAD ? judge->bad : judge->warn,
-                          json_pack("{s:s, s:s, s:o, s:s}", "level", level_names[level], "where",
-                                    where, "text", spoken != NULL ? spoken : json_string("?"),
-                                    "remedy", remedy));
+                          json_pack("{s:s, s:s, s:s, s:s}", "level", level_names[level], "where",
+                                    place, "text", said, "remedy", remedy));
 }
 
 static void judge_state(struct judge *judge) {
@@ -247,11 +260,11 @@ static void all_is_well(const json_t *status, char out[TEXT_BYTES]) {
 static void worst_problem(const json_t *problems, char out[TEXT_BYTES]) {
     const json_t *worst = json_array_get(problems, 0);
     const char *where = text(worst, "where");
-    char said[TEXT_BYTES], more[40] = "";
-    if (json_array_size(problems) > 1)
-        snprintf(more, sizeof more, "; and %zu more", json_array_size(problems) - 1);
-    snprintf(said, sizeof said, "%s%s%s", where, *where ? ": " : "", text(worst, "text"));
-    snprintf(out, TEXT_BYTES, "%.300s%s", said, more);
+    const size_t more = json_array_size(problems) - 1;
+    snprintf(out, TEXT_BYTES - 40, "%s%s%s", where, *where ? ": " : "", text(worst, "text"));
+    whole_characters(out);
+    if (more > 0)
+        snprintf(out + strlen(out), 40, "; and %zu more", more);
     if (*out >= 'a' && *out <= 'z' && *where == '\0')
         *out = (char)(*out - 'a' + 'A');
 }
@@ -275,7 +288,5 @@ json_t *verdict_of(const json_t *status) {
         worst_problem(judge.bad, said);
     else
         all_is_well(status, said);
-    json_t *sentence = json_string(said);
-    return json_pack("{s:s, s:o, s:o}", "level", level, "text",
-                     sentence != NULL ? sentence : json_string("?"), "problems", judge.bad);
+    return json_pack("{s:s, s:s, s:o}", "level", level, "text", said, "problems", judge.bad);
 }
