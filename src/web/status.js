@@ -134,7 +134,7 @@
     else location.hash = address;
   });
   addEventListener('hashchange', fromAddress);
-  document.addEventListener('visibilitychange', () => { if (!document.hidden) turn(); });
+  document.addEventListener('visibilitychange', () => document.hidden ? clearTimeout(timer) : turn());
   setInterval(() => { if (lost && !document.hidden) unreachable(); }, 1000);
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', Parts.repaint);
   let resized = null;

@@ -192,8 +192,8 @@ const Parts = (() => {
     $('listings').hidden = list.length === 0;
     rowsInto($('listings').tBodies[0], list.map(l => ({key: `${l.epoch}/${l.item}`, cells: [
       {node: moment(l.arrived_ms), id: l.arrived_ms}, {text: millis(l.latency_ms), class: `nowrap ${l.latency_ms > 10000 ? 'bad' : l.latency_ms > 1000 ? 'warn' : ''}`},
-      {node: make('span', {className: 'sid'}, shown(l.sid)), id: l.sid, class: 'text'}, {node: make('span', {}, itemLink(l.item)), id: l.item, class: 'text id cut'},
-      {node: foreign(l.title), id: l.title, class: 'text cut'}]})));
+      {node: make('span', {}, itemLink(l.item)), id: l.item, class: 'text id cut'}, {node: foreign(l.title), id: l.title, class: 'text cut'},
+      {node: make('span', {className: 'sid'}, shown(l.sid)), id: l.sid, class: 'text'}]})));
   }
 
   function deadLetters(status) {

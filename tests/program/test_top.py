@@ -48,6 +48,12 @@ class Top(Case):
             self.assertEqual(status['verdict']['level'], 'bad')
             self.assertEqual([p['level'] for p in status['verdict']['problems']], ['bad', 'bad', 'warn', 'warn', 'warn'])
 
+    def test_the_worst_input_comes_first(self):
+        with Stage('behind') as stage:
+            lines = self.check(run('top', '--once', stage.url)).out.split('\n')
+            first = next(i for i, line in enumerate(lines) if line.startswith('INPUT')) + 1
+            self.assertEqual([line.split()[1] for line in lines[first:first + 2]], ['2', '1'])
+
     def test_every_state_fits_into_80_columns(self):
         for state in STATES:
             with self.subTest(state), Stage(state) as stage:
@@ -63,6 +69,7 @@ class Top(Case):
             self.assertIn('\u241b[31mred', result.out)
             self.assertIn('admin[U+202E]gnp.exe', result.out)
             self.assertIn('<script>window.hurt', result.out)
+            self.assertIn('z' + 4 * '\u0301' + 'algo', result.out)  # of eight
             self.assertIn('\u2026', result.out)
 
     def test_nothing_answers(self):
