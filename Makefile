@@ -30,9 +30,9 @@ packages:
 python: packages
 	@scripts/python-env.sh
 
-# Java and Maven for the broker of the tests, kcat to judge
+# Java and Maven for the broker of the tests, kcat to judge, Prometheus to scrape and to check the alerts
 broker: packages
-	@scripts/install-packages.sh kafkacat $$(command -v java > /dev/null && command -v mvn > /dev/null || echo maven openjdk-17-jre-headless)
+	@scripts/install-packages.sh kafkacat prometheus $$(command -v java > /dev/null && command -v mvn > /dev/null || echo maven openjdk-17-jre-headless)
 
 # Chromium and its driver, for the tests that open pages
 browser: packages

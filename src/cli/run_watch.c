@@ -58,7 +58,7 @@ void run_watch_state(struct run_watch *run, enum watch_state state, const char *
 
 void run_watch_standby(struct run_watch *run) {
     watch_state(run->watch, WATCH_STANDBY,
-                run->fenced ? "fenced: another instance took the lead" : NULL);
+                run->fenced ? "fenced, it lost the lead" : NULL);
 }
 
 void run_watch_fenced(struct run_watch *run) {

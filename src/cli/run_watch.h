@@ -10,7 +10,7 @@ struct run_watch {
     struct http *http;
     struct kafka_statistics *statistics;
     struct session *session;
-    bool fenced; /* another instance has taken the lead from this one */
+    bool fenced; /* it led once, and has lost the lead */
 };
 
 /* From here on /healthz answers. Adds what the transport has to report to `kafka`. FATAL EX_CONFIG: it cannot listen there: a stage that nobody can
