@@ -7,8 +7,8 @@
 /* Once, before the others: characters and their widths are those of UTF-8, whatever the environment says. */
 void screen_text_start(void);
 
-/* Writes the UTF-8 text in at most `width` columns, with "…" where it was cut, and returns the columns it took. Control characters come out as
- * their pictures (U+2400 ..); what shows nothing and steers the text around it, and what the terminal has no width for, by number: "[U+202E]".
+/* Writes the UTF-8 text in at most `width` columns, with "…" where it was cut, and returns the columns it took. Control characters, what
+ * shows nothing and steers the text around it, and what the terminal has no width for come out by number: "[U+001B]".
  * out NULL: only counts. */
 int screen_text(const char *text, int width, FILE *out);
 

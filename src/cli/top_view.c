@@ -28,6 +28,14 @@ static void indented(struct picture *p, const char *text) {
     picture_line(p);
 }
 
+static void remedy(struct picture *p, const json_t *one) {
+    char text[400];
+    const char *see = status_text(one, "see");
+    snprintf(text, sizeof text, "%s%s%.60s", status_text(one, "remedy"),
+             *see != '\0' ? "; docs/RUNBOOK.md, " : "", see);
+    indented(p, text);
+}
+
 static void problem(struct picture *p, const json_t *one) {
     bool bad = strcmp(status_text(one, "level"), "bad") == 0;
     const char *where = status_text(one, "where");
@@ -68,7 +76,7 @@ static void headline(struct picture *p, const json_t *verdict) {
         if (index > 0)
             problem(p, one);
         if (index == 0 || p->rows >= 40)
-            indented(p, status_text(one, "remedy"));
+            remedy(p, one);
     }
 }
 

@@ -9,17 +9,19 @@
 /* From where on somebody should look (warn), or act (bad). */
 #define LAG_WARN_S 10.0
 #define LAG_BAD_S 60.0
-#define SILENCE_BAD_S 30.0 /* without a commit, while records wait */
+#define SILENCE_BAD_S                                                                              \
+    30.0 /* without a commit while records wait, or without a word of the stage's thread */
 #define LISTING_WARN_MS 1000.0
 #define LISTING_BAD_MS 10000.0
 #define DEAD_RECENT_S 300.0
 #define DEAD_BAD_SHARE 0.01
 #define WINDOW_EVENTS_MIN 500 /* fewer say nothing about quality */
+#define AUC_FELL 0.05
 #define CALIBRATION_EVENTS_MIN 10000
 #define CALIBRATION_MIN 0.8
 #define CALIBRATION_MAX 1.25
-#define UTILISATION_MIN 0.3
-#define ITEMS_PER_CODE_MIN 10 /* fewer cannot fill a book */
+#define UTILISATION_MIN 0.5
+#define CODES_ITEMS_MIN 10000 /* fewer need not fill a book */
 #define ROWS_WARN_SHARE 0.9
 #define ROWS_BAD_SHARE 0.99
 
@@ -65,11 +67,11 @@ static void whole_characters(char *said) {
         said[length - 1 - tail] = '\0';
 }
 
-/* format: the text */
+/* see: its alert, which has an entry in docs/RUNBOOK.md; NULL: none. format: the text. */
 static void problem(struct judge *judge, enum level level, const char *where, const char *remedy,
-                    const char *format, ...) __attribute__((format(printf, 5, 6)));
+                    const char *see, const char *format, ...) __attribute__((format(printf, 6, 7)));
 static void problem(struct judge *judge, enum level level, const char *where, const char *remedy,
-                    const char *format, ...) {
+                    const char *see, const char *format, ...) {
     char said[TEXT_BYTES], place[TEXT_BYTES];
     va_list arguments;
     va_start(arguments, format);
@@ -79,8 +81,8 @@ static void problem(struct judge *judge, enum level level, const char *where, co
     whole_characters(said);
     whole_characters(place);
     json_array_append_new(level == BAD ? judge->bad : judge->warn,
-                          json_pack("{s:s, s:s, s:s, s:s}", "level", level_names[level], "where",
-                                    place, "text", said, "remedy", remedy));
+                          json_pack("{s:s, s:s, s:s, s:s, s:s?}", "level", level_names[level],
+                                    "where", place, "text", said, "remedy", remedy, "see", see));
 }
 
 static void judge_state(struct judge *judge) {
@@ -91,23 +93,46 @@ static void judge_state(struct judge *judge) {
     if (is(s, "state", "leading") || is(s, "state", "standby")) {
         if (json_is_false(json_object_get(s, "ready")) && strcmp(reason, state) != 0)
             problem(judge, strncmp(reason, "standby", 7) == 0 ? WARN : BAD, "",
-                    "the log says since when and why", "%s", *reason ? reason : "not ready");
+                    "the log says since when and why", "ColdstreamNoLeader", "%s",
+                    *reason ? reason : "not ready");
     } else if (is(s, "state", "restoring") && isfinite(share))
-        problem(judge, WARN, "", restoring_remedy, "not at work yet: restoring, %.0f %% done",
-                floor(100 * share));
+        problem(judge, WARN, "", restoring_remedy, "ColdstreamRestoreSlow",
+                "not at work yet: restoring, %.0f %% done", floor(100 * share));
     else if (is(s, "state", "restoring"))
-        problem(judge, WARN, "", restoring_remedy, "not at work yet: restoring");
+        problem(judge, WARN, "", restoring_remedy, "ColdstreamRestoreSlow",
+                "not at work yet: restoring");
     else if (is(s, "state", "draining"))
-        problem(judge, WARN, "", "another instance takes over",
+        problem(judge, WARN, "", "another instance takes over", NULL,
                 "leaving: it commits what it has taken and takes no more");
     else if (is(s, "state", "waiting"))
-        problem(judge, BAD, "", "the stage goes on by itself when what it waits for is there", "%s",
-                *reason ? reason : "waiting");
+        problem(judge, BAD, "", "the stage goes on by itself when what it waits for is there",
+                "ColdstreamNoLeader", "%s", *reason ? reason : "waiting");
     else
-        problem(judge, WARN, "", "wait, or look into the log", "not at work yet: %s",
+        problem(judge, WARN, "", "wait, or look into the log", NULL, "not at work yet: %s",
                 *reason  ? reason
                 : *state ? state
                          : "it does not say what it does");
+}
+
+static double seconds_since(const struct judge *judge, const json_t *object, const char *name) {
+    return (judge->now_ms - number(object, name)) / 1000;
+}
+
+static void judge_silence(struct judge *judge, bool waiting) {
+    const json_t *s = judge->status;
+    double told_s = seconds_since(judge, s, "picture_ms");
+    double committed_s = seconds_since(judge, json_object_get(s, "epoch"), "committed_ms");
+    char span[HUMAN_BYTES];
+    if (!is(s, "state", "leading"))
+        return;
+    if (told_s > SILENCE_BAD_S)
+        problem(judge, BAD, "", "an epoch takes that long, or it hangs: look into the log",
+                "ColdstreamSilent", "the stage has not come round for %s; the figures are as old",
+                human_span(told_s, span));
+    else if (waiting && committed_s > SILENCE_BAD_S)
+        problem(judge, BAD, "", "is the broker well? the log names what it waits for",
+                "ColdstreamStuck", "nothing was committed for %s, and records wait",
+                human_span(committed_s, span));
 }
 
 static void judge_lag(struct judge *judge) {
@@ -125,14 +150,10 @@ static void judge_lag(struct judge *judge) {
         problem(judge, seconds >= LAG_BAD_S ? BAD : WARN, where,
                 "if it grows: see which phase of the epoch takes long; a larger epoch.batches "
                 "catches up faster",
-                "%s behind (%s records)", human_span(seconds, span), human_number(lag, records));
+                "ColdstreamLag", "%s behind (%s records)", human_span(seconds, span),
+                human_number(lag, records));
     }
-    double silence_s =
-        (judge->now_ms - number(json_object_get(judge->status, "epoch"), "committed_ms")) / 1000;
-    char span[HUMAN_BYTES];
-    if (is(judge->status, "state", "leading") && waiting > 0 && silence_s > SILENCE_BAD_S)
-        problem(judge, BAD, "", "is the broker well? the log names what it waits for",
-                "nothing was committed for %s, and records wait", human_span(silence_s, span));
+    judge_silence(judge, waiting > 0);
 }
 
 static void judge_listings(struct judge *judge) {
@@ -142,7 +163,8 @@ static void judge_listings(struct judge *judge) {
     if (p99 > LISTING_WARN_MS && number(latency, "count") > 0)
         problem(judge, p99 > LISTING_BAD_MS ? BAD : WARN, "new listings",
                 "a smaller kafka.linger_ms or epoch.batches makes click epochs shorter",
-                "one in a hundred waits %s or more for its SID", human_span(p99 / 1000, span));
+                "ColdstreamListingsLate", "one in a hundred waits %s or more for its SID",
+                human_span(p99 / 1000, span));
 }
 
 static void judge_dead_letters(struct judge *judge) {
@@ -165,6 +187,7 @@ static void judge_dead_letters(struct judge *judge) {
     bool many = number(totals, "dead_letters") > DEAD_BAD_SHARE * number(totals, "events");
     problem(judge, many ? BAD : WARN, where,
             "the dead-letter topic has the records as they came; mend their producer",
+            "ColdstreamDeadLetters",
             "%s%zu dead letter%s in the last 5 minutes, the last one for: %.100s",
             recent == json_array_size(latest) && recent >= 20 ? "at least " : "", recent,
             recent == 1 ? "" : "s", text(last, "reason"));
@@ -176,20 +199,26 @@ static void judge_quality(struct judge *judge) {
     const json_t *window =
         json_array_size(history) > 0 ? json_array_get(history, json_array_size(history) - 1) : NULL;
     if (number(window, "events") >= WINDOW_EVENTS_MIN) {
-        double ne = number(window, "ne"), auc = number(window, "auc");
+        double ne = number(window, "ne"), auc = number(window, "auc"),
+               whole = number(quality, "auc");
         const char *remedy = "has the input changed (labels, a new client)? record it and compare "
                              "replays";
         if (auc < 0.5)
-            problem(judge, WARN, "ranking", remedy, "AUC %.3f of late: worse than guessing", auc);
+            problem(judge, WARN, "ranking", remedy, "ColdstreamAucFell",
+                    "AUC %.3f of late: worse than guessing", auc);
+        else if (auc < whole - AUC_FELL)
+            problem(judge, WARN, "ranking", remedy, "ColdstreamAucFell",
+                    "AUC %.3f of late, %.3f over all", auc, whole);
         else if (ne > 1)
-            problem(judge, WARN, "ranking", remedy,
+            problem(judge, WARN, "ranking", remedy, "ColdstreamAucFell",
                     "NE %.3f of late: worse than always predicting the average", ne);
     }
     double calibration = number(quality, "calibration");
     if (number(json_object_get(judge->status, "totals"), "labelled") >= CALIBRATION_EVENTS_MIN &&
         (calibration < CALIBRATION_MIN || calibration > CALIBRATION_MAX))
         problem(judge, WARN, "ranking", "has the share of clicks among the labels changed?",
-                "predicts %.2f clicks for each that comes", calibration);
+                "ColdstreamCalibrationOff", "predicts %.2f clicks for each that comes",
+                calibration);
 }
 
 static void judge_codebooks(struct judge *judge) {
@@ -200,11 +229,12 @@ static void judge_codebooks(struct judge *judge) {
                        index, level) {
         double codes = number(level, "codes"), used = number(level, "used");
         char a[HUMAN_BYTES], b[HUMAN_BYTES];
-        if (items >= ITEMS_PER_CODE_MIN * codes && used < UTILISATION_MIN * codes)
+        if (items > CODES_ITEMS_MIN && used < UTILISATION_MIN * codes)
             problem(judge, WARN, text(level, "name"),
                     "tokenizer.codebooks=continual resets idle codes; generation.release makes new "
                     "books",
-                    "only %s of %s codes are used", human_number(used, a), human_number(codes, b));
+                    "ColdstreamCodesUnused", "only %s of %s codes are used", human_number(used, a),
+                    human_number(codes, b));
     }
 }
 
@@ -228,7 +258,8 @@ static void judge_memory(struct judge *judge) {
             snprintf(remedy, sizeof remedy, "raise %s and start again: the state is kept",
                      limits[i][1]);
             problem(judge, rows >= ROWS_BAD_SHARE * most ? BAD : WARN, where, remedy,
-                    "%s of %s rows are taken", human_number(rows, a), human_number(most, b));
+                    "ColdstreamTableNearlyFull", "%s of %s rows are taken", human_number(rows, a),
+                    human_number(most, b));
         }
     }
 }

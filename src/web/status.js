@@ -21,10 +21,12 @@
 
   /* ---- the headline ---- */
 
+  const remedyOf = problem => shown(problem.remedy) + (problem.see ? ` (docs/RUNBOOK.md, ${shown(problem.see)})` : '');
+
   function problemItem(problem) {
     return make('li', {className: problem.level}, make('span', {className: 'mark', ariaHidden: 'true'}, SIGNS[problem.level] + ' '),
       make('span', {className: 'what'}, shown(problem.where ? `${problem.where}: ${problem.text}` : problem.text)),
-      ...(problem.remedy ? [make('span', {className: 'remedy'}, shown(problem.remedy))] : []));
+      ...(problem.remedy ? [make('span', {className: 'remedy'}, remedyOf(problem))] : []));
   }
 
   /* The sentence is the first problem. A screen reader hears the sentence when the judgement changes, not when a tenth of a second does. */
@@ -33,7 +35,7 @@
       place.className = `level-${level}`;
       $('sign').textContent = SIGNS[level];
       $('sentence').textContent = shown(text);
-      $('remedy').textContent = problems.length ? shown(problems[0].remedy) : '';
+      $('remedy').textContent = problems.length ? remedyOf(problems[0]) : '';
       $('problems').replaceChildren(...problems.slice(1).map(problemItem));
       document.title = `${SIGNS[level]} ${shown(text)} - coldstream`;
     });

@@ -32,11 +32,11 @@ const Parts = (() => {
     return `${fixed(bytes, unit && 1)} ${units[unit]}`;
   }
 
-  /* Control characters as their pictures; what shows nothing and steers the text around it (bidirectional overrides, byte order marks, line separators) by number. */
+  /* Control characters, and what shows nothing and steers the text around it (bidirectional overrides, byte order marks, line separators), by number: as
+   * base/printable.h has it, but for the joiner of emoji. */
   function shown(text) {
-    return String(text ?? '-').replace(/[\u0000-\u001f]/g, c => String.fromCharCode(0x2400 + c.charCodeAt(0))).replace(/\u007f/g, '\u2421')
-      .replace(/[\u0080-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/gu,
-        c => `[U+${c.codePointAt(0).toString(16).toUpperCase().padStart(4, '0')}]`);
+    return String(text ?? '-').replace(/[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200c\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g,
+      c => `[U+${c.charCodeAt(0).toString(16).toUpperCase().padStart(4, '0')}]`);
   }
 
   /* ---- the document ---- */

@@ -25,7 +25,7 @@ def healthy(now_ms=None):
                 'auc_warm': 0.742 + 0.0003 * i + rng.uniform(-.004, .004), 'ne': 0.86 - 0.0002 * i} for i in range(120)]
     words = ['linen kitchen kettle', 'bamboo chair', 'marble lamp', 'oak garden table', 'copper watering can']
     return {
-        'version': '0.1.0 (f62c017)', 'now_ms': now, 'started_ms': now - 11520000, 'application': 'coldstream-shop', 'synthetic': False,
+        'version': '0.1.0 (f62c017)', 'now_ms': now, 'picture_ms': now - 300, 'started_ms': now - 11520000, 'application': 'coldstream-shop', 'synthetic': False,
         'state': 'leading', 'ready': True, 'reason': 'leading', 'restore': None,
         'epoch': {'number': 123456, 'kind': 'click', 'committed_ms': now - 300, 'epochs_per_s': 2.4, 'aborted': 0,
                   'phases_ms': {'collect': 180.0, 'apply': 142.5, 'publish': 31.0, 'commit': 38.2}},

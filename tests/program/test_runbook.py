@@ -51,6 +51,12 @@ class Runbook(unittest.TestCase):
             self.assertEqual(entry, f'docs/RUNBOOK.md#{name.lower()}')
             self.assertIn(name, entries())
 
+    def test_every_judgement_of_the_status_page_has_its_entry(self):
+        with open(os.path.join(SOURCE, 'src', 'ops', 'verdict.c')) as file:
+            named = set(re.findall(r'"(Coldstream\w+)"', file.read()))
+        self.assertGreater(len(named), 8)
+        self.assertLessEqual(named, entries())
+
     def test_the_alerts_fire_and_keep_quiet(self):
         if shutil.which('promtool') is None:
             self.skipTest('promtool is missing; scripts/install-packages.sh prometheus installs it')

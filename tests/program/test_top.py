@@ -47,6 +47,8 @@ class Top(Case):
             self.assertEqual({name: rounded(status[name]) for name in stage.status}, rounded(stage.status))
             self.assertEqual(status['verdict']['level'], 'bad')
             self.assertEqual([p['level'] for p in status['verdict']['problems']], ['bad', 'bad', 'warn', 'warn', 'warn'])
+            self.assertEqual([p['see'] for p in status['verdict']['problems']],
+                             ['ColdstreamLag', 'ColdstreamTableNearlyFull', 'ColdstreamLag', 'ColdstreamListingsLate', 'ColdstreamDeadLetters'])
 
     def test_the_worst_input_comes_first(self):
         with Stage('behind') as stage:
@@ -66,7 +68,7 @@ class Top(Case):
         with Stage('hostile') as stage:
             result = self.check(run('top', '--once', stage.url, environment={'COLUMNS': '200'}))
             self.assertNotRegex(result.out, r'[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]')
-            self.assertIn('\u241b[31mred', result.out)
+            self.assertIn('[U+001B][31mred', result.out)
             self.assertIn('admin[U+202E]gnp.exe', result.out)
             self.assertIn('<script>window.hurt', result.out)
             self.assertIn('z' + 4 * '\u0301' + 'algo', result.out)  # of eight
