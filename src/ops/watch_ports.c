@@ -138,15 +138,8 @@ static enum status sink_begin(void *self, uint64_t epoch, struct error *err) {
     return status;
 }
 
-static struct bytes header_of(const struct record *record, const char *name) {
-    for (uint32_t h = 0; h < record->header_count; h++)
-        if (bytes_equal(record->headers[h].key, bytes_text(name)))
-            return record->headers[h].value;
-    return bytes_text("");
-}
-
 static void copy_header(const struct record *record, const char *name, char *out, size_t size) {
-    struct bytes value = header_of(record, name);
+    struct bytes value = record_header(record, name);
     snprintf(out, size, "%.*s", (int)value.len, (const char *)value.data);
 }
 
@@ -156,12 +149,12 @@ static void note_dead(struct watch *w, const struct record *record) {
     struct shown_dead *dead = &w->dead[w->dead_count++ % RECENT_MAX];
     *dead = (struct shown_dead){.time_ms = watch_wall_ms()};
     copy_header(record, "reason", dead->reason, sizeof dead->reason);
-    (void)topic_of_name(header_of(record, "topic"), &dead->topic);
+    (void)topic_of_name(record_header(record, "topic"), &dead->topic);
     copy_header(record, "partition", number, sizeof number);
     dead->partition = (int32_t)strtol(number, NULL, 10);
     copy_header(record, "offset", number, sizeof number);
     dead->offset = strtoll(number, NULL, 10);
-    watch_cut(&dead->text, header_of(record, "error"));
+    watch_cut(&dead->text, record_header(record, "error"));
 }
 
 static enum status sink_put(void *self, const struct record *record, struct error *err) {

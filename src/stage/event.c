@@ -50,6 +50,13 @@ bool topic_of_name(struct bytes name, enum topic *out) {
     return false;
 }
 
+struct bytes record_header(const struct record *record, const char *name) {
+    for (uint32_t h = 0; h < record->header_count; h++)
+        if (bytes_equal(record->headers[h].key, bytes_text(name)))
+            return record->headers[h].value;
+    return bytes_text("");
+}
+
 const char *dead_reason_name(enum dead_reason reason) {
     ASSERT(reason < DEAD_REASON_COUNT);
     return reason_names[reason];

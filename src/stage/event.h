@@ -44,6 +44,9 @@ struct record {
         damage; /* not NULL: the transport could not read a record here; value has the raw bytes it found */
 };
 
+/* The value of the header of this name; empty when there is none. Borrowed. */
+struct bytes record_header(const struct record *record, const char *name);
+
 /* ---- in ---- */
 
 enum action { ACTION_IMPRESSION, ACTION_CLICK, ACTION_CART, ACTION_PURCHASE };

@@ -84,6 +84,9 @@ enum status kafka_try_creating(rd_kafka_t *client, const struct kafka_config *co
 enum status kafka_describe(const struct kafka_config *config,
                            struct topic_facts facts[KAFKA_TOPICS], struct error *err);
 
+/* A record that goes to the dead letters, as an event of the log. */
+void kafka_tell_dead(const struct record *record);
+
 /* leader.c for sink.c: whether it leads, as known now. */
 bool kafka_leader_leads(struct kafka_leader *leader);
 /* Fresh for each commit; NULL when this instance does not lead. The caller destroys it. */

@@ -391,6 +391,8 @@ static enum status sink_put(void *self, const struct record *record, struct erro
     TRY(check_size(sink, record, err));
     if (record->topic == TOPIC_EPOCHS)
         TRY(keep_manifest(sink, record, err));
+    if (record->topic == TOPIC_DEAD_LETTER)
+        kafka_tell_dead(record);
     int32_t partition = recording_partition(record, sink->partitions[record->topic]);
     struct sink_slot *slot = &sink->slots[sink->first_slot[record->topic] + (uint32_t)partition];
     if (++sink->puts % PUTS_PER_POLL == 0)

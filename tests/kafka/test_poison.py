@@ -69,6 +69,7 @@ class Poison(KafkaCase):
         self.produce_with(codecs, 'interactions', clicks)
         self.wait_for_events(len(listings) + len(clicks), stage)
         self.assertEqual(stage.terminate(), OK)
+        self.said = stage.said()
         return Outputs(self.prefix)
 
     def wait_for_events(self, count, stage):
@@ -139,9 +140,18 @@ class Poison(KafkaCase):
         expected = {('interactions', offset): case for offset, case in of_clicks.items()}
         expected.update({('item-content', offset): case for offset, case in of_listings.items()})
         self.assert_letters(outputs, expected)
+        self.assert_told(outputs)
         judge(self, outputs, {'item-content': len(listings), 'interactions': len(clicks)})
         self.assert_learned_the_same(outputs, clean)
         self.assert_replays()
+
+    def assert_told(self, outputs):
+        """Dead letters are in the log, as many as its pace allows, each as it is in the topic."""
+        told = re.findall(r'event=dead_letter (?:left_out=\d+ )?topic=(\S+) partition=(\d+) offset=(\d+) reason=(\S+) text=', self.said)
+        self.assertGreaterEqual(len(told), min(20, len(outputs.topics['dead-letter'])))
+        letters = {tuple(dict(message.headers())[name].decode() for name in ('topic', 'partition', 'offset', 'reason'))
+                   for message in outputs.topics['dead-letter']}
+        self.assertLessEqual(set(told), letters)
 
     def test_oversized_and_compressed(self):
         """As large as the input takes, also keys; garbage that compresses well or is compressed already; batches of every codec."""

@@ -10,13 +10,16 @@ def entries():
         return set(re.findall(r'^### ([\w-]+)$', file.read(), re.M))
 
 
+def sources():
+    return [os.path.join(folder, name) for folder, _, names in os.walk(os.path.join(SOURCE, 'src')) for name in names
+            if name.endswith('.c')]
+
+
 def named_in_source():
     found = set()
-    for folder, _, names in os.walk(os.path.join(SOURCE, 'src')):
-        for name in names:
-            if name.endswith('.c'):
-                with open(os.path.join(folder, name)) as file:
-                    found |= set(re.findall(r'FAIL_SEE\(\s*err,\s*\w+,\s*EX_\w+,\s*"([\w-]+)"', file.read()))
+    for path in sources():
+        with open(path) as file:
+            found |= set(re.findall(r'FAIL_SEE\(\s*err,\s*\w+,\s*EX_\w+,\s*"([\w-]+)"', file.read()))
     with open(os.path.join(SOURCE, 'src', 'cli', 'commands.c')) as file:
         of_codes = file.read().split('runbook_entry(')[1].split('\n}\n')[0]
     return found, set(re.findall(r'return "([\w-]+)"', of_codes))
@@ -43,6 +46,26 @@ class Runbook(unittest.TestCase):
         self.assertGreater(len(named), 8)
         self.assertGreater(len(of_codes), 6)
         self.assertLessEqual(named | of_codes, entries())
+
+    def test_events_settings_and_reasons_are_those_there_are(self):
+        """Whatever looks like section.name in the runbook is a setting, an event of the log, or somebody else's, named here."""
+        with open(os.path.join(SOURCE, 'docs', 'CONFIGURATION.md')) as file:
+            known = set(re.findall(r'`([a-z_]+\.[a-z_-]+)`', file.read()))
+        reasons = set()
+        for path in sources():
+            with open(path) as file:
+                text = file.read()
+            known |= set(re.findall(r'log_\w+\(\s*"([\w.]+)"', text))
+            if 'reason_names[DEAD_REASON_COUNT]' in text:
+                reasons |= set(re.findall(r'"([\w-]+)"', text.split('reason_names[DEAD_REASON_COUNT]')[1].split('};')[0]))
+        with open(os.path.join(SOURCE, 'docs', 'RUNBOOK.md')) as file:
+            runbook = file.read()
+        named = set(re.findall(r'`([a-z_]+\.[a-z_-]+)[`:]', runbook))
+        self.assertGreater(len(named & known), 20)
+        self.assertLessEqual(named - known, {'retention.ms', 'vm.overcommit_memory', 'alerts.yml'})
+        table = runbook.split('| reason | who has to act |')[1].split('\n\n')[0]
+        told = {name for row in re.findall(r'^\| (`.*?`) \|', table, re.M) for name in re.findall(r'`([\w-]+)`', row)}
+        self.assertEqual(told, reasons)
 
     def test_every_alert_has_its_entry(self):
         alerts = {name: (rule['annotations']['runbook'], rule['expr']) for name, rule in rules().items()}
