@@ -34,6 +34,7 @@ struct counters {
     uint64_t epochs[2]; /* by enum epoch_kind */
     uint64_t aborted;
     double waiting_s; /* in the source, for records */
+    double watched_s; /* of the stage's thread, for pictures, the survey and look-ups */
     struct histogram phases[PHASES];
     uint64_t events, labelled; /* of this process's epochs */
     /* of listings that got their SID: record's timestamp -> commit, arrival in this process -> commit */

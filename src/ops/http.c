@@ -21,6 +21,9 @@
 #define REQUEST_MS 15000 /* from a connection's beginning, or its last answer, to a whole request */
 #define CONNECTION_BYTES 16384 /* of a request's line and headers, and of what is sent */
 #define BODY_BYTES ((size_t)4 << 20)
+/* So many requests and new connections in so long; then the server sleeps for the rest of it, and clients wait in the kernel. */
+#define CALLS_MAX 50
+#define CALLS_MS 100
 #define FRESH_MS 100    /* what was rendered is good for so long */
 #define LOOK_UP_MS 2000 /* the stage answers within this, or is busy */
 #define NICENESS 19
@@ -49,6 +52,8 @@ struct http {
     char *metrics, *status; /* rendered; NULL status: not since the last refresh */
     size_t metrics_length;
     struct guest guests[CONNECTIONS_MAX];
+    int64_t calls_since_ms;
+    int calls;
     /* the one look-up under way */
     struct MHD_Connection *asking; /* suspended; NULL: none */
     int64_t asked_ms;
@@ -172,7 +177,8 @@ static enum MHD_Result send_item(struct http *h, struct MHD_Connection *connecti
         id == NULL || length == 0)
         return send_error(connection, MHD_HTTP_BAD_REQUEST,
                           "which item? /item.json?id=ID, percent-encoded");
-    if (strlen(id) != length)
+    if (strlen(id) != length ||
+        length >= WATCH_ID_BYTES) /* with a zero byte, or too long for any */
         return send_error(connection, MHD_HTTP_NOT_FOUND, "there is no such item");
     if (h->show->status.state != WATCH_LEADING)
         return send_error(connection, MHD_HTTP_SERVICE_UNAVAILABLE,
@@ -241,6 +247,7 @@ static enum MHD_Result handle(void *self, struct MHD_Connection *connection, con
     if (h->asking == connection && h->answered)
         return end_look_up(h, connection);
     h->show->requests[path_of(url)]++;
+    h->calls++;
     if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
         return send_error(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET and HEAD");
     refresh(h);
@@ -274,6 +281,7 @@ static void come_or_go(void *self, struct MHD_Connection *connection, void **con
             ((struct guest *)*context)->fd = -1;
         return;
     }
+    h->calls++;
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     for (int i = 0; info != NULL && i < CONNECTIONS_MAX; i++)
@@ -305,6 +313,16 @@ static void show_out(struct http *h) {
 
 /* ---- the thread ---- */
 
+/* However fast clients are, this thread takes a few percent of a core. */
+static void rest(struct http *h) {
+    int64_t now_ms = clock_ms(), left_ms = h->calls_since_ms + CALLS_MS - now_ms;
+    usleep(h->calls > CALLS_MAX && left_ms > 0 ? (useconds_t)left_ms * 1000 : 1000);
+    if (left_ms > 0 && h->calls <= CALLS_MAX)
+        return;
+    h->calls_since_ms = clock_ms();
+    h->calls = 0;
+}
+
 static void *serve(void *self) {
     struct http *h = self;
     setpriority(PRIO_PROCESS, (id_t)gettid(),
@@ -314,6 +332,7 @@ static void *serve(void *self) {
         tend_look_up(h);
         show_out(h);
         (void)watch_survey(h->watch);
+        rest(h);
     }
     tend_look_up(h);
     return NULL;

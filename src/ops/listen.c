@@ -10,6 +10,9 @@
 
 #define HOST_BYTES 128
 #define BACKLOG 64
+/* A process that was killed a moment ago may still have the port. */
+#define TRIES 30
+#define PAUSE_US 100000
 
 /* host: "" for all addresses. */
 static enum status split(const char *text, char host[HOST_BYTES], const char **port,
@@ -48,6 +51,19 @@ static int open_one(const struct addrinfo *at) {
     return -1;
 }
 
+static int open_any(const struct addrinfo *found) {
+    for (int tries = 1;; tries++) {
+        for (const struct addrinfo *at = found; at != NULL; at = at->ai_next) {
+            int fd = open_one(at);
+            if (fd >= 0)
+                return fd;
+        }
+        if (errno != EADDRINUSE || tries == TRIES)
+            return -1;
+        usleep(PAUSE_US);
+    }
+}
+
 static void name_of(int fd, char *address, size_t size) {
     struct sockaddr_storage own;
     socklen_t length = sizeof own;
@@ -68,9 +84,7 @@ enum status listen_open(const char *text, int *fd, char *address, size_t size, s
     if (code != 0)
         return FAIL_SEE(err, FATAL, EX_CONFIG, "http-listen", "http.listen: %.100s: %s", text,
                         gai_strerror(code));
-    *fd = -1;
-    for (const struct addrinfo *at = found; at != NULL && *fd < 0; at = at->ai_next)
-        *fd = open_one(at);
+    *fd = open_any(found);
     int cause = errno;
     freeaddrinfo(found);
     if (*fd < 0)

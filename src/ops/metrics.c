@@ -81,6 +81,9 @@ static void add_epochs(struct metrics *m, const struct picture *p) {
     metrics_family(m, "coldstream_source_wait_seconds_total", "counter",
                    "Time spent waiting for input records.");
     metrics_value(m, "coldstream_source_wait_seconds_total", "", now->waiting_s);
+    metrics_family(m, "coldstream_watch_seconds_total", "counter",
+                   "Time that the stage's thread has spent on what is shown here.");
+    metrics_value(m, "coldstream_watch_seconds_total", "", now->watched_s);
 }
 
 /* ---- inputs and outputs ---- */

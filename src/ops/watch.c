@@ -9,7 +9,8 @@
 /* Looking at the model may take this share of the stage's time. */
 #define LOOKING_SHARE 0.003
 #define SURVEY_MS 15000      /* between the beginnings of two rounds, at least */
-#define SURVEY_STEP_ROWS 512 /* less than a millisecond */
+#define SURVEY_STEP_ROWS 512 /* a fifth of a millisecond */
+#define SURVEY_PAUSE_US 3000 /* between two epochs, at most and a step */
 /* A look-up scans all items; further ones wait so many times as long as it took. */
 #define LOOK_UP_PAUSES 200
 
@@ -108,8 +109,7 @@ void watch_renew(struct watch *w) {
     w->expected_count = 0;
     w->first_us = 0;
     w->committed = false;
-    if (!atomic_load(&w->survey_ready))
-        survey_begin(w->survey);
+    w->surveying = false;
     pthread_mutex_lock(&w->mutex);
     w->source_trouble.since_us = w->sink_trouble.since_us = 0;
     pthread_mutex_unlock(&w->mutex);
@@ -215,31 +215,36 @@ static void judge(struct watch *w, const struct model *model) {
     w->quality_due_us = now_us + (pause_us > QUALITY_MS * 1000 ? pause_us : QUALITY_MS * 1000);
 }
 
-/* One step of the survey, where its share of the time allows one. */
+/* Steps of the survey, as its share of the time since the round began allows, and a few milliseconds at once at most. */
 static void look_around(struct watch *w, struct model *model) {
-    int64_t begun_us = watch_us();
+    int64_t begun_us = watch_us(), now_us = begun_us;
     if (atomic_load(&w->survey_ready) || begun_us < w->survey_due_us)
         return;
     if (!w->surveying) {
         survey_begin(w->survey);
         w->surveying = true;
         w->survey_begun_us = begun_us;
+        w->survey_spent_us = 0;
     }
-    bool complete = survey_step(w->survey, model, SURVEY_STEP_ROWS);
-    int64_t now_us = watch_us();
-    w->survey_due_us = now_us + (int64_t)((double)(now_us - begun_us) / LOOKING_SHARE);
+    bool complete = false;
+    while (!complete && now_us - begun_us < SURVEY_PAUSE_US &&
+           (double)w->survey_spent_us <= LOOKING_SHARE * (double)(now_us - w->survey_begun_us)) {
+        int64_t before_us = now_us;
+        complete = survey_step(w->survey, model, SURVEY_STEP_ROWS);
+        now_us = watch_us();
+        w->survey_spent_us += now_us - before_us;
+    }
     if (!complete)
         return;
     w->surveying = false;
-    if (w->survey_due_us < w->survey_begun_us + SURVEY_MS * 1000)
-        w->survey_due_us = w->survey_begun_us + SURVEY_MS * 1000;
+    w->survey_due_us = w->survey_begun_us + SURVEY_MS * 1000;
     atomic_store(&w->survey_ready, true);
 }
 
 /* ---- serving ---- */
 
 static void answer(struct watch *w, const struct watch_stage *s) {
-    char id[ITEM_ID_BYTES];
+    char id[WATCH_ID_BYTES];
     int64_t begun_us = watch_us();
     pthread_mutex_lock(&w->mutex);
     bool asked = w->look_up == LOOK_UP_ASKED && begun_us >= w->look_up_due_us;
@@ -277,18 +282,23 @@ static void take_picture(struct watch *w, const struct watch_stage *s) {
     pthread_mutex_unlock(&w->mutex);
 }
 
-void watch_serve(struct watch *w, const struct watch_stage *s) {
-    if (w == NULL)
-        return;
+static void serve(struct watch *w, const struct watch_stage *s, int64_t now_us) {
     if (w->committed)
         note_epoch(w, s->stage);
     answer(w, s);
     look_around(w, stage_model(s->stage));
-    int64_t now_us = watch_us();
     if (now_us < w->picture_due_us)
         return;
     take_picture(w, s);
     w->picture_due_us = now_us + PICTURE_MS * 1000;
+}
+
+void watch_serve(struct watch *w, const struct watch_stage *s) {
+    if (w == NULL)
+        return;
+    int64_t begun_us = watch_us();
+    serve(w, s, begun_us);
+    w->next->now.watched_s += (double)(watch_us() - begun_us) / 1e6;
 }
 
 /* ---- the other side ---- */
@@ -331,8 +341,7 @@ uint64_t watch_changed(const struct watch *w, uint32_t level) {
 
 bool watch_ask(struct watch *w, const char *item_id) {
     pthread_mutex_lock(&w->mutex);
-    bool takes = w->look_up == LOOK_UP_FREE && w->status.state == WATCH_LEADING &&
-                 strlen(item_id) < sizeof w->item_id;
+    bool takes = w->look_up == LOOK_UP_FREE && w->status.state == WATCH_LEADING;
     if (takes) {
         snprintf(w->item_id, sizeof w->item_id, "%s", item_id);
         w->look_up = LOOK_UP_ASKED;

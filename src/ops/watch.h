@@ -19,6 +19,7 @@
 #define QUALITY_MS 10000      /* between two points of the history, at least */
 #define RECENT_TEXT_BYTES 256 /* of an id or title that is shown; longer ones are cut */
 #define REASON_BYTES 256
+#define WATCH_ID_BYTES 1025 /* of an item that is looked up, with its end */
 
 enum watch_state {
     WATCH_STARTING,
@@ -143,7 +144,7 @@ const struct survey_figures *watch_survey(struct watch *watch);
 /* Sums of survey_level.changed over all rounds. */
 uint64_t watch_changed(const struct watch *watch, uint32_t level);
 
-/* One look-up at a time. ask: false when another one is under way, or none can be served now. answer: whether it has come; *json is the caller's (NULL: no such
+/* One look-up at a time, of an id shorter than WATCH_ID_BYTES. ask: false when another one is under way, or none can be served now. answer: whether it has come; *json is the caller's (NULL: no such
  * item). Give up to make room. */
 bool watch_ask(struct watch *watch, const char *item_id);
 bool watch_answer(struct watch *watch, char **json);

@@ -8,7 +8,6 @@
 #include <stdatomic.h>
 
 #define RING_SLOTS 13 /* of counters, RATES_MS / (RING_SLOTS - 1) apart */
-#define ITEM_ID_BYTES 1025
 
 /* A listing on its way to its commit. */
 struct expected_listing {
@@ -65,7 +64,7 @@ struct watch {
     struct watch_status status;
     struct trouble source_trouble, sink_trouble;
     enum look_up look_up;
-    char item_id[ITEM_ID_BYTES];
+    char item_id[WATCH_ID_BYTES];
     char *answer;
 
     atomic_llong call_since_us; /* 0: not in a call of the broker that may take long */

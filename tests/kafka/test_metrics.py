@@ -269,7 +269,7 @@ class Metrics(KafkaCase):
             b'POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello': b'405',
             b'DELETE /status.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n': b'405',
             b'GET /item.json?id=%00 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n': b'404',
-            b'GET /item.json?id=' + b'%ff' * 1500 + b' HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n': b'503',  # longer than any id
+            b'GET /item.json?id=' + b'%ff' * 1500 + b' HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n': b'404',  # longer than any id
             b'GET / HTTP/1.1\r\nHost: x\r\nX-Large: ' + b'x' * 100000 + b'\r\n\r\n': b'431',
         }
         for data, code in codes.items():
