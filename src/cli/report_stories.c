@@ -42,7 +42,8 @@ static void arrival(const struct story *story, const struct item_facts *facts, F
 /* The first few steps; the rest only by number. */
 static void history(const struct report *r, uint32_t side, const struct story *story, FILE *out) {
     uint32_t kept = story->step_count < STORY_STEPS_MAX ? story->step_count : STORY_STEPS_MAX;
-    fprintf(out, "<p>Its SIDs%s:</p>\n<ol class=\"history\">\n", report_side_name(r, side));
+    fprintf(out, "<p>Its SIDs%s%s:</p>\n<ol class=\"history\">\n", r->sides == 2 ? " in" : "",
+            report_side_name(r, side));
     for (uint32_t i = 0; i < kept; i++) {
         const struct sid_step *step = &story->steps[i];
         fputs("<li>", out);
@@ -59,8 +60,8 @@ static void history(const struct report *r, uint32_t side, const struct story *s
         fprintf(out, "<p class=\"note\">and %u more</p>\n", story->step_count - kept);
 }
 
-static void neighbours(struct report_side *side, const char *name, uint32_t row, FILE *out) {
-    const struct model *model = stage_model(side->session.stage);
+static void neighbours(const struct report *r, uint32_t side, uint32_t row, FILE *out) {
+    const struct model *model = stage_model(r->side[side].session.stage);
     uint32_t near[NEAREST], count = model_nearest_by_sid(model, row, near, NEAREST);
     if (count == 0) {
         fputs("<p>No other item has its first code.</p>\n", out);
@@ -69,11 +70,11 @@ static void neighbours(struct report_side *side, const char *name, uint32_t row,
     fprintf(out,
             "<div class=\"scroll\" tabindex=\"0\"><table class=\"neighbours\">\n<caption>Nearest "
             "by SID at the "
-            "end%s</caption>\n<thead><tr><th scope=\"col\">SID</th><th scope=\"col\" "
+            "end%s%s</caption>\n<thead><tr><th scope=\"col\">SID</th><th scope=\"col\" "
             "class=\"text\">title</th><th scope=\"col\">shown</th><th "
             "scope=\"col\">clicks</th></tr></thead>\n"
             "<tbody>\n",
-            name);
+            r->sides == 2 ? ", in" : "", report_side_name(r, side));
     for (uint32_t i = 0; i < count; i++) {
         struct item_facts facts;
         model_item_facts(model, near[i], &facts);
@@ -164,7 +165,7 @@ static void tell(struct report *r, const struct story *story, FILE *out) {
         if (rows[s] != NO_ROW)
             model_item_facts(stage_model(r->side[s].session.stage), rows[s], &facts);
         if (rows[s] != NO_ROW && facts.has_sid)
-            neighbours(&r->side[s], report_side_name(r, s), rows[s], out);
+            neighbours(r, s, rows[s], out);
         fputs("</div>\n", out);
     }
     fputs("</div>\n</article>\n", out);

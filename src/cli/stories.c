@@ -7,13 +7,10 @@
 static const uint64_t exposures_at[STORY_POINTS_MAX] = {0,  1,   2,   5,   10,   20,
                                                         50, 100, 200, 500, 1000, 2000};
 
-void stories_start(struct stories *stories, uint64_t sids, const struct settings *settings,
-                   struct arena *arena) {
+void stories_start(struct stories *stories, const struct settings *settings, struct arena *arena) {
     *stories = (struct stories){.keep_below = UINT64_MAX,
                                 .batch = settings->ranker.batch,
                                 .panel_due = settings->warmup_events};
-    if (sids > STORIES_MAX / 2) /* twice as many as that would be too many */
-        stories->keep_below = UINT64_MAX / sids * (STORIES_MAX / 2);
     stories->list = arena_must(arena, STORIES_MAX * sizeof *stories->list);
 }
 
@@ -28,8 +25,24 @@ const struct story *stories_of(const struct stories *stories, struct bytes id) {
     return find(stories, id, hash64(id.data, id.len, 0));
 }
 
+/* An item whose hash is below the last bound was below all of them: so of those that stay, the whole story is known. */
+static void make_room(struct stories *stories) {
+    while (stories->count == STORIES_MAX) {
+        uint32_t kept = 0;
+        stories->keep_below /= 2;
+        for (uint32_t i = 0; i < stories->count; i++)
+            if (stories->list[i].hash < stories->keep_below)
+                stories->list[kept++] = stories->list[i];
+        stories->count = kept;
+    }
+}
+
 static enum status begin(struct stories *stories, struct bytes id, uint64_t hash,
                          struct arena *arena, struct story **out, struct error *err) {
+    make_room(stories);
+    *out = NULL;
+    if (hash >= stories->keep_below)
+        return OK;
     struct story *story = &stories->list[stories->count];
     *story = (struct story){.hash = hash, .first_click_ms = -1};
     story->id = bytes_of(arena_copy(arena, id.data, id.len), id.len);
@@ -48,7 +61,7 @@ enum status stories_row(struct stories *stories, const struct row_output *row, s
     if (hash >= stories->keep_below)
         return OK;
     struct story *story = find(stories, row->key, hash);
-    if (story == NULL && stories->count < STORIES_MAX)
+    if (story == NULL)
         TRY(begin(stories, row->key, hash, arena, &story, err));
     if (story == NULL || story->step_count++ >= STORY_STEPS_MAX)
         return OK;
@@ -90,19 +103,18 @@ static void look(struct stories *stories, struct story *story, struct model *mod
     uint32_t row = model_find_item(model, story->id);
     if (row == NO_ROW)
         return;
-    struct item_facts facts;
-    model_item_facts(model, row, &facts);
-    if (facts.clicks > 0 && story->first_click_ms < 0)
+    const struct item_row *item = table_value(model_items(model), row);
+    if (item->clicks > 0 && story->first_click_ms < 0)
         story->first_click_ms = time_ms;
     uint32_t reached = 0; /* how many of the marks */
-    while (reached < STORY_POINTS_MAX && exposures_at[reached] <= facts.exposures)
+    while (reached < STORY_POINTS_MAX && exposures_at[reached] <= item->exposures)
         reached++;
     const struct story_point *last =
         story->point_count > 0 ? &story->points[story->point_count - 1] : NULL;
-    if (!facts.has_sid || (last != NULL && last->exposures >= exposures_at[reached - 1]))
+    if (last != NULL && last->exposures >= exposures_at[reached - 1])
         return;
     story->points[story->point_count++] = (struct story_point){
-        facts.exposures, facts.clicks, time_ms, score(stories, model, row, time_ms)};
+        item->exposures, item->clicks, time_ms, score(stories, model, row, time_ms)};
 }
 
 void stories_epoch(struct stories *stories, struct model *model, int64_t time_ms,

@@ -1,5 +1,5 @@
 /* The stories of some cold items: when they arrived, the SIDs they had, and how the model's opinion of them moved as they were shown. Candidates are
- * drawn by a hash of their ids, so that two replays of one recording tell of the same items; which of them are shown is decided at the end. */
+ * the items with the smallest hashes of their ids, so two replays of one recording have the same ones; which of them are told is decided at the end. */
 #ifndef CLI_STORIES_H
 #define CLI_STORIES_H
 
@@ -8,7 +8,7 @@
 #include "model/model.h"
 #include "stage/event.h"
 
-#define STORIES_MAX 256 /* candidates */
+#define STORIES_MAX 128 /* candidates */
 #define STORIES_SHOWN 6
 #define STORY_STEPS_MAX 12  /* of the SID's history: the first ones */
 #define STORY_POINTS_MAX 12 /* exposures 0, 1, 2, 5, ... 2000 */
@@ -35,7 +35,7 @@ struct story {
     int64_t first_click_ms; /* end of the epoch of its first click; -1: none */
 };
 struct stories {
-    uint64_t keep_below; /* candidates: hash of the id below this */
+    uint64_t keep_below; /* candidates: hash of the id below this; halved when there are too many */
     uint32_t count, panel_count;
     uint32_t panel[STORY_PANEL];
     uint32_t batch;     /* samples that the model takes at once */
@@ -43,10 +43,9 @@ struct stories {
     struct story *list; /* [STORIES_MAX] */
 };
 
-/* `sids`: about how many items the outputs have. Memory from `arena`, also for ids. */
-void stories_start(struct stories *stories, uint64_t sids, const struct settings *settings,
-                   struct arena *arena);
-/* A row of the outputs, of whatever table. */
+/* Memory from `arena`. */
+void stories_start(struct stories *stories, const struct settings *settings, struct arena *arena);
+/* A row of the outputs, of whatever table; ids are copied into `arena`. */
 enum status stories_row(struct stories *stories, const struct row_output *row, struct arena *arena,
                         struct error *err);
 /* After an epoch; labelled: samples scored so far. */

@@ -120,19 +120,15 @@ static enum status take_epoch(void *self, const struct manifest *manifest, struc
     return look(w, manifest, &out->moments[ended - 1], err);
 }
 
-/* Of the outputs, as recording.yaml has it. Returns about how many items have a SID. */
-static uint64_t find_span(const struct session *session, struct timeline *out) {
-    uint64_t sids = 0;
+/* Of the outputs, as recording.yaml has it. */
+static void find_span(const struct session *session, struct timeline *out) {
     for (uint32_t i = 0; i < session->info.partition_count; i++) {
         const struct recorded_partition *p = &session->info.partitions[i];
-        if (p->topic == TOPIC_SEMANTIC_IDS)
-            sids += (uint64_t)p->count;
         if (p->topic == TOPIC_EPOCHS) {
             out->first_ms = p->first_timestamp_ms;
             out->last_ms = p->last_timestamp_ms;
         }
     }
-    return sids;
 }
 
 enum status timeline_read(struct session *session, const char *dir, struct timeline *out,
@@ -141,7 +137,8 @@ enum status timeline_read(struct session *session, const char *dir, struct timel
     struct score_window *whole;
     memset(out, 0, sizeof *out);
     TRY(restore_open(session, dir, &w.epochs, err));
-    stories_start(&out->stories, find_span(session, out), &session->settings, &session->arena);
+    find_span(session, out);
+    stories_start(&out->stories, &session->settings, &session->arena);
     for (uint32_t part = 0; part < PARTS; part++)
         TRY(score_window_create(&w.windows[part], &session->arena, err));
     struct restore_watch watch = {&w, take_row, take_epoch};

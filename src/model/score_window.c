@@ -50,8 +50,16 @@ struct gain {
 static void gain_of_row(const struct score_window *w, const struct model *m, uint32_t group,
                         struct gain *gain) {
     const struct score_bin *now[EXPOSURE_BUCKETS];
-    for (uint32_t k = 0; k < EXPOSURE_BUCKETS; k++)
+    bool any = false;
+    for (uint32_t k = 0; k < EXPOSURE_BUCKETS; k++) {
+        const struct score_bin *before = &w->bins[k][group * BINS_PER_ROW];
         now[k] = bins_of(m, k, group);
+        if (now[k] != NULL && memcmp(before, now[k], BINS_PER_ROW * sizeof *before) == 0)
+            now[k] = NULL; /* as most are: nothing came */
+        any = any || now[k] != NULL;
+    }
+    if (!any)
+        return;
     for (uint32_t i = 0; i < BINS_PER_ROW; i++) {
         uint32_t bin = group * BINS_PER_ROW + i;
         double middle = ((double)bin + 0.5) / SCORE_BINS, cold[2] = {0, 0}, warm[2] = {0, 0};

@@ -318,6 +318,9 @@ class TestReport(Case):
         settings = {row['']: (row['A'], row['B']) for row in self.two.table(self.two.root.one('table', class_='settings'))}
         self.assertEqual(settings, {path: (both['a'], both['b']) for path, both in answer['settings'].items()})
         self.assertEqual({item for _, item in self.items_told(self.two)}, {item for _, item in self.items_told(self.one)})
+        for article, item in self.items_told(self.two):
+            points = self.two.table(article.one('figure').one('table'))
+            self.assertTrue(all(any(value(point['score ' + side]) for point in points) for side in 'AB'), item)
         for line in ('AUC, shown 1-4 times before', 'Items with a SID'):
             over_time = next(f.one('strong').text() for f in self.two.root.all('figure') if line.split(',')[0] in f.one('strong').text())
             self.assertTrue(over_time)
