@@ -184,7 +184,7 @@ class Metrics(KafkaCase):
             print('not asked: prometheus is missing; scripts/install-packages.sh prometheus installs it', flush=True)
             return
         with open(self.path('prometheus.yml'), 'w') as file:
-            file.write('scrape_configs:\n- job_name: coldstream\n  scrape_interval: 500ms\n  scrape_timeout: 500ms\n'
+            file.write(f'rule_files: [{SOURCE}/docker/prometheus/alerts.yml]\nglobal: {{evaluation_interval: 1s}}\nscrape_configs:\n- job_name: coldstream\n  scrape_interval: 500ms\n  scrape_timeout: 500ms\n'
                        f'  static_configs:\n  - targets: ["{stage.address}"]\n')
         with socket.socket() as free:
             free.bind(('127.0.0.1', 0))
@@ -204,9 +204,25 @@ class Metrics(KafkaCase):
             self.assertEqual(asked('coldstream_events_total'), [self.events])
             self.assertEqual(asked('sum(coldstream_epochs_total)'), [metrics['coldstream_transactions_total', 'outcome="committed"']])
             self.assertEqual(asked('coldstream_listing_latency_seconds_bucket{le="+Inf"}'), [metrics['coldstream_listing_latency_seconds_count', '']])
+            self.judge_dashboard(stage, asked)
+            rules = json.loads(get(own, '/api/v1/rules'))['data']['groups'][0]['rules']
+            self.assertEqual({rule['health'] for rule in rules}, {'ok'})
+            self.assertEqual({rule['name'] for rule in rules if rule['state'] == 'firing'}, set())
         finally:
             server.terminate()
             server.wait()
+
+    def judge_dashboard(self, stage, asked):
+        """Every query of the dashboard and every metric that an alert names has an answer."""
+        with open(os.path.join(SOURCE, 'docker', 'grafana', 'dashboards', 'coldstream.json')) as file:
+            panels = json.load(file)['panels']
+        queries = [target['expr'].replace('$job', '.*').replace('$instance', '.*') for panel in panels for target in panel.get('targets', [])]
+        with open(os.path.join(SOURCE, 'docker', 'prometheus', 'alerts.yml')) as file:
+            named = set(re.findall(r'coldstream_\w+', file.read()))
+        self.assertGreater(len(queries), 35)
+        for query in queries + sorted(named):
+            if not query.endswith(' > 0'):  # nothing is wrong now
+                self.wait_until(lambda: asked(query), f'an answer to {query}', [stage])
 
     # ---- states ----
 
