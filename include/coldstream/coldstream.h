@@ -94,7 +94,8 @@ CS_API int cs_options_set(cs_options *options, const char *name, const char *val
 /* `options` NULL: all at their defaults. It is copied. The follower has nothing yet: cs_step(), cs_wait() or cs_start(). */
 CS_API int cs_open_recording(cs_follower **out, const char *folder, const cs_options *options,
                              cs_error *error);
-/* kafka.brokers must be set. Joins no group, commits nothing, reads what is committed. The stage must have run once: CS_UNAVAILABLE until then. */
+/* kafka.brokers must be set. Joins no group, commits nothing, reads what is committed. The stage must have run
+ * once: CS_CONFIG while its topics are missing, CS_UNAVAILABLE while they have no epoch. */
 CS_API int cs_open_kafka(cs_follower **out, const cs_options *options, cs_error *error);
 CS_API void cs_close(cs_follower *follower);
 
