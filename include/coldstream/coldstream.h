@@ -83,7 +83,7 @@ CS_API void cs_options_free(cs_options *options);
 /* A configuration file of the stage (conf/run.yaml): brokers, topics' names, limits. */
 CS_API int cs_options_read(cs_options *options, const char *path, cs_error *error);
 /* A setting of docs/CONFIGURATION.md by its name ("kafka.brokers", "kafka.prefix", "kafka.properties.sasl.password", "limits.items"), or of the follower:
- *   undo_bytes    [33554432]  for older views and for the changes of an epoch
+ *   undo_bytes    [16777216]  for older views and for the changes of an epoch
  *   staged_bytes  [268435456] address space for rows of epochs that are not whole yet; whoever falls behind that catches up again
  * Sizes of the model come from the manifests; what is set here counts only where retention has dropped the one that has them. */
 CS_API int cs_options_set(cs_options *options, const char *name, const char *value,
@@ -123,7 +123,7 @@ typedef struct cs_stats {
     uint64_t bad_rows;     /* records that did not decode or fit their table */
     uint64_t bad_digests;  /* epochs whose rows did not fold to their manifest's digests */
     uint64_t memory_bytes; /* of rows, keys, indexes and what is kept for older views; touched, not reserved */
-    uint64_t row_bytes;    /* of the live rows themselves: their values */
+    uint64_t row_bytes;    /* of the live rows themselves: keys and values */
 } cs_stats;
 /* Any thread. */
 CS_API void cs_follower_stats(const cs_follower *follower, cs_stats *out, size_t size);

@@ -15,7 +15,8 @@ struct marks {
 
 struct compacted {
     struct tables *set;
-    struct arena arena;
+    struct arena arena;  /* itself, and what points into: */
+    struct arena pages;  /* what is known of rows, between begin and end */
     struct marks *marks; /* [tables] */
 };
 
@@ -38,7 +39,7 @@ static uint32_t slots_for(uint32_t rows) {
 }
 
 static size_t bytes_needed(const struct tables *set) {
-    size_t bytes = sizeof(struct compacted) + tables_count(set) * sizeof(struct marks) + 4096;
+    size_t bytes = 4096;
     for (uint32_t t = 0; t < tables_count(set); t++) {
         const struct table *table = tables_at(set, t);
         uint32_t rows = table_spec(table)->rows_max;
@@ -50,26 +51,34 @@ static size_t bytes_needed(const struct tables *set) {
 }
 
 enum status compacted_create(struct compacted **out, struct tables *set, struct error *err) {
-    struct arena arena;
+    struct arena arena, pages;
     uint32_t tables = tables_count(set);
-    TRY(arena_reserve(&arena, "compacted log", bytes_needed(set), err));
+    TRY(arena_reserve(&arena, "compacted log",
+                      sizeof(struct compacted) + tables * sizeof(struct marks) + 256, err));
+    enum status status = arena_reserve(&pages, "compacted log's rows", bytes_needed(set), err);
+    if (status != OK) {
+        arena_release(&arena);
+        return status;
+    }
     struct compacted *c = arena_must(&arena, sizeof *c);
     c->marks = arena_must(&arena, tables * sizeof *c->marks);
     for (uint32_t t = 0; t < tables; t++) {
         const struct table *table = tables_at(set, t);
         uint32_t rows = table_spec(table)->rows_max, slots = slots_for(rows);
-        c->marks[t].at = arena_must(&arena, rows * sizeof(struct mark));
+        c->marks[t].at = arena_must(&pages, rows * sizeof(struct mark));
         c->marks[t].slot_mask = slots - 1;
-        c->marks[t].slots = is_child(table) ? arena_must(&arena, slots * sizeof(uint32_t)) : NULL;
+        c->marks[t].slots = is_child(table) ? arena_must(&pages, slots * sizeof(uint32_t)) : NULL;
     }
     c->set = set;
     c->arena = arena;
+    c->pages = pages;
     *out = c;
     compacted_begin(c);
     return OK;
 }
 
 void compacted_destroy(struct compacted *compacted) {
+    arena_release(&compacted->pages);
     struct arena arena = compacted->arena; /* it lies in it */
     arena_release(&arena);
 }
@@ -239,4 +248,5 @@ void compacted_end(struct compacted *compacted) {
             if (table_live(table, row) && table_childless(table, row))
                 table_take(table, row);
     }
+    arena_give_back(&compacted->pages); /* a follower that keeps up does not come back for long */
 }

@@ -26,7 +26,7 @@ enum status compacted_fold(struct compacted *compacted, const struct folded_row 
 /* Whether the rows folded so far are a state that digests tell: name of the first table that is not, or NULL. Children without their parent do not count. Until
  * compacted_end the set must not be used otherwise; more may be folded, and compared again. */
 const char *compacted_differs(struct compacted *compacted, wanted_digest *wanted, void *self);
-/* Children without their parent go: the set is whole again. */
+/* Children without their parent go: the set is whole again. What was known of rows is forgotten: compacted_begin before anything more. */
 void compacted_end(struct compacted *compacted);
 
 #endif

@@ -74,6 +74,10 @@ void arena_rewind(struct arena *arena, size_t mark) {
     arena->used = mark;
 }
 
+void arena_give_back(struct arena *arena) {
+    madvise(arena->base, arena->reserved, MADV_DONTNEED);
+}
+
 void arena_release(struct arena *arena) {
     if (arena->base != NULL) {
         int refused = munmap(arena->base, arena->reserved);

@@ -38,6 +38,8 @@ void arena_rewind(struct arena *arena, size_t mark);
 static inline void arena_reset(struct arena *arena) {
     arena_rewind(arena, 0);
 }
+/* Gives the pages back to the kernel and keeps the address space: all that was handed out reads as zero, until it is written again. */
+void arena_give_back(struct arena *arena);
 void arena_release(struct arena *arena);
 
 /* How many arenas were ever reserved in this process; a test holds it still after "ready". */

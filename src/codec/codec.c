@@ -205,3 +205,12 @@ enum status codec_read(struct codec *codec, enum schema_id schema, struct bytes 
     *out = decoder;
     return OK;
 }
+
+bool codec_plain_body(struct codec *codec, enum schema_id schema, struct bytes data,
+                      struct bytes *body) {
+    if (data.data == NULL || data.len < WIRE_HEAD_BYTES || data.data[0] != 0)
+        return false;
+    struct decoder *decoder = find(codec, schema, (int32_t)get_be32(data.data + 1));
+    *body = bytes_of(data.data + WIRE_HEAD_BYTES, data.len - WIRE_HEAD_BYTES);
+    return decoder != NULL && decoder_plain(decoder);
+}

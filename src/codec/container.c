@@ -29,15 +29,6 @@ struct container {
 
 /* ---- the header ---- */
 
-static bool get_run(const uint8_t **at, const uint8_t *end, struct bytes *out) {
-    int64_t len;
-    if (!varint_get(at, end, &len) || len < 0 || len > end - *at)
-        return false;
-    *out = bytes_of(*at, (size_t)len);
-    *at += len;
-    return true;
-}
-
 /* map<bytes>: blocks of (key, value), each after its count; a negative count is followed by the
  * block's length. */
 static bool get_meta(const uint8_t **at, const uint8_t *end, struct bytes *schema,
@@ -52,7 +43,7 @@ static bool get_meta(const uint8_t **at, const uint8_t *end, struct bytes *schem
             return false;
         for (count = count < 0 ? -count : count; count > 0; count--) {
             struct bytes key, value;
-            if (!get_run(at, end, &key) || !get_run(at, end, &value))
+            if (!varint_get_run(at, end, &key) || !varint_get_run(at, end, &value))
                 return false;
             if (bytes_equal(key, bytes_text("avro.schema")))
                 *schema = value;
@@ -180,6 +171,28 @@ static void get_headers(const struct decoder *decoder, struct record *out) {
     }
 }
 
+/* union {null, bytes} */
+static bool get_optional(const uint8_t **at, const uint8_t *end, struct bytes *out) {
+    int64_t branch;
+    *out = (struct bytes){0};
+    return varint_get(at, end, &branch) &&
+           (branch == 0 || (branch == 1 && varint_get_run(at, end, out)));
+}
+
+/* Our own schema, and no headers, as almost every record is: read where it lies, at a tenth of what Avro C's values cost. False: nothing has
+ * been read, Avro C decides. */
+static bool next_plain(struct container *c, struct record *out) {
+    const uint8_t *at = c->rest.data, *end = c->rest.data + c->rest.len;
+    int64_t headers;
+    if (!decoder_plain(&c->decoder) || !varint_get(&at, end, &out->offset) ||
+        !varint_get(&at, end, &out->timestamp_ms) || !get_optional(&at, end, &out->key) ||
+        !get_optional(&at, end, &out->value) || !varint_get(&at, end, &headers) || headers != 0)
+        return false;
+    out->header_count = 0;
+    c->rest = bytes_of(at, (size_t)(end - at));
+    return true;
+}
+
 enum status container_next(struct container *c, struct record *out, bool *got, struct error *err) {
     *got = false;
     if (c->left == 0) {
@@ -188,6 +201,13 @@ enum status container_next(struct container *c, struct record *out, bool *got, s
                         c->rest.len);
         return OK;
     }
+    out->damage = NULL;
+    *got = true;
+    if (next_plain(c, out)) {
+        c->left--;
+        return OK;
+    }
+    *got = false;
     if (++c->since_renewed == RENEW_RECORDS) {
         TRY(decoder_renew(&c->decoder, err));
         c->since_renewed = 0;
@@ -203,7 +223,6 @@ enum status container_next(struct container *c, struct record *out, bool *got, s
     out->key = optional_bytes(&c->decoder, RECORD_KEY);
     out->value = optional_bytes(&c->decoder, RECORD_VALUE);
     get_headers(&c->decoder, out);
-    out->damage = NULL;
     *got = true;
     return OK;
 }

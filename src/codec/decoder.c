@@ -199,6 +199,15 @@ enum status decoder_renew(struct decoder *decoder, struct error *err) {
     return OK;
 }
 
+static bool equals_json(avro_schema_t schema, const char *json) {
+    avro_schema_t other;
+    if (avro_schema_from_json_length(json, strlen(json), &other) != 0)
+        return false;
+    bool equal = avro_schema_equal(schema, other);
+    avro_schema_decref(other);
+    return equal;
+}
+
 enum status decoder_create(struct decoder *decoder, const char *name, struct bytes writer,
                            const char *ours, enum maps maps, struct arena *arena,
                            struct error *err) {
@@ -215,7 +224,12 @@ enum status decoder_create(struct decoder *decoder, const char *name, struct byt
     }
     TRY(make_reader(decoder, ours, maps, arena, err));
     TRY(map_symbols(decoder, err));
+    decoder->plain = equals_json(decoder->writer, ours);
     return resolve(decoder, err);
+}
+
+bool decoder_plain(const struct decoder *decoder) {
+    return decoder->plain;
 }
 
 void decoder_destroy(struct decoder *decoder) {

@@ -25,6 +25,7 @@ struct decoder {
     avro_value_t value;    /* a record of the cut of our schema */
     avro_value_t resolved; /* what Avro C reads into: `value` in the writer's clothes */
     int field[FIELDS_MAX]; /* our field -> its index in `value`; -1: not decoded */
+    bool plain;
     int8_t
         symbol[SYMBOLS_MAX]; /* the writer's symbol of our enum field -> ours; -1: we have none */
 };
@@ -39,6 +40,9 @@ enum status decoder_create(struct decoder *decoder, const char *name, struct byt
                            const char *ours, enum maps maps, struct arena *arena,
                            struct error *err);
 void decoder_destroy(struct decoder *decoder);
+
+/* The writer's schema is ours, field for field: its bytes may be read as ours. */
+bool decoder_plain(const struct decoder *decoder);
 
 /* Drops what the resolver has gathered (see above). Values read before are gone. */
 enum status decoder_renew(struct decoder *decoder, struct error *err);

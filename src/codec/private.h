@@ -43,6 +43,10 @@ struct codec {
 enum status codec_read(struct codec *codec, enum schema_id schema, struct bytes data,
                        struct decoder **out, enum dead_reason *reason, struct error *err);
 
+/* The body of `data` when its writer's schema is ours, field for field; false otherwise, whatever the reason. */
+bool codec_plain_body(struct codec *codec, enum schema_id schema, struct bytes data,
+                      struct bytes *body);
+
 /* decode.c */
 enum status decode_event(void *self, const struct record *record, struct event *out,
                          enum dead_reason *reason, struct error *err);

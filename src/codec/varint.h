@@ -2,6 +2,8 @@
 #ifndef CODEC_VARINT_H
 #define CODEC_VARINT_H
 
+#include "base/bytes.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -25,6 +27,16 @@ static inline bool varint_get(const uint8_t **at, const uint8_t *end, int64_t *o
         }
     }
     return false;
+}
+
+/* bytes or string: a length, then so many bytes, borrowed. */
+static inline bool varint_get_run(const uint8_t **at, const uint8_t *end, struct bytes *out) {
+    int64_t len;
+    if (!varint_get(at, end, &len) || len < 0 || len > end - *at)
+        return false;
+    *out = bytes_of(*at, (size_t)len);
+    *at += len;
+    return true;
 }
 
 /* Writes at most VARINT_BYTES_MAX bytes; returns how many. */

@@ -31,6 +31,7 @@ struct follow {
     struct versions *versions;
     struct follower *follower;
     uint32_t partitions;
+    struct table *last_table;
     struct step_facts facts[FACTS_MAX]; /* by epoch */
     int64_t reached[OUTPUT_PARTITIONS_MAX];
     uint64_t visible; /* epoch */
@@ -141,15 +142,10 @@ const struct follow_counts *follow_counts(const struct follow *f) {
 /* ---- an epoch is whole ---- */
 
 static void measure(struct follow *f) {
-    uint64_t rows = 0, memory = 0;
-    for (uint32_t t = 0; t < tables_count(f->tables); t++) {
-        const struct table *table = tables_at(f->tables, t);
-        const struct table_spec *spec = table_spec(table);
-        if (spec->output != TO_NOTHING)
-            rows += table_rows(table) * (uint64_t)spec->value_bytes;
-        memory += table_memory(table);
-    }
-    f->counts.row_bytes = rows;
+    uint64_t memory = 0;
+    for (uint32_t t = 0; t < tables_count(f->tables); t++)
+        memory += table_memory(tables_at(f->tables, t));
+    f->counts.row_bytes = versions_row_bytes(f->versions);
     f->counts.table_bytes = memory;
     f->counts.version_bytes = versions_memory(f->versions);
 }
@@ -285,6 +281,13 @@ static void reach(struct follow *f, uint32_t slot, int64_t offset) {
     follower_reached(f->follower, slot, offset);
 }
 
+/* Most rows are of the table of the row before. */
+static struct table *table_of(struct follow *f, const char *name) {
+    if (f->last_table == NULL || strcmp(table_spec(f->last_table)->name, name) != 0)
+        f->last_table = tables_named(f->tables, bytes_text(name));
+    return f->last_table;
+}
+
 static enum status take_row(struct follow *f, uint32_t slot, const struct record *record,
                             struct error *err) {
     struct row_output row;
@@ -295,7 +298,7 @@ static enum status take_row(struct follow *f, uint32_t slot, const struct record
     }
     enum status status = codec_decode_row(f->codec, record, &row, err);
     if (status == OK)
-        table = tables_named(f->tables, bytes_text(row.table));
+        table = table_of(f, row.table);
     if (table != NULL)
         TRY(check_limit(&row, table, err));
     if (table == NULL || !fits(&row, table)) {

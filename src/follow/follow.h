@@ -13,7 +13,7 @@ struct follow_config {
     struct settings settings; /* what the manifests do not tell: brokers, topics, limits */
     size_t undo_bytes, staged_bytes;
 };
-#define FOLLOW_UNDO_BYTES ((size_t)32 << 20)
+#define FOLLOW_UNDO_BYTES ((size_t)16 << 20)
 #define FOLLOW_STAGED_BYTES ((size_t)256 << 20)
 
 /* Counters that other threads read while the driver writes them. */

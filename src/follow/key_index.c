@@ -7,10 +7,10 @@
 #define SLOTS_FIRST 64u
 #define TAKEN_OUT UINT32_MAX /* hash and position of an entry that is no more */
 
-/* At most half full when it is built. */
+/* At most five eighths full when it is built; it is built again when it is three quarters full. */
 static uint64_t slots_for(uint64_t entries) {
     uint64_t slots = SLOTS_FIRST;
-    while (slots < entries * 2)
+    while (slots * 5 < entries * 8)
         slots *= 2;
     return slots;
 }
@@ -45,7 +45,7 @@ static bool put(struct key_place *place, uint64_t entry) {
     }
 }
 
-/* Everything into the other place, at most half full. A reader may still be in that one from before; it will see that `rebuilds` is another. */
+/* Everything into the other place, at most five eighths full. A reader may still be in that one from before; it will see that `rebuilds` is another. */
 static void rebuild(struct key_index *index) {
     uint32_t old = index->place;
     struct key_place *from = &index->places[old], *to = &index->places[1 - old];
@@ -68,7 +68,7 @@ static void rebuild(struct key_index *index) {
 
 void key_index_add(struct key_index *index, uint64_t hash, uint32_t row) {
     struct key_place *place = &index->places[index->place];
-    if ((index->used + 1) * 3 > (place->mask + 1) * 2) {
+    if ((index->used + 1) * 4 > (place->mask + 1) * 3) {
         rebuild(index);
         place = &index->places[index->place];
     }

@@ -6,7 +6,7 @@
 
 #include "base/poison.h"
 
-#define AHEAD 16 /* items whose memory is fetched together */
+#define AHEAD 32 /* items whose memory is fetched together */
 #define NEIGHBOURS_MAX 256
 
 /* ---- by id ---- */

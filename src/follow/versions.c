@@ -5,6 +5,29 @@
 
 /* ---- memory ---- */
 
+static uint32_t children_of(const struct tables *set, const struct table *parent) {
+    uint32_t children = 0;
+    for (uint32_t t = 0; t < tables_count(set); t++)
+        children += table_spec(tables_at(set, t))->parent == parent;
+    return children;
+}
+
+/* A parent's and its children's words together: a look-up needs several of them, and memory comes in lines of 64 bytes. */
+static void place_words(struct versions *v, struct versioned *t) {
+    const struct table *parent = table_spec(t->table)->parent;
+    if (parent == NULL) {
+        t->word_stride = 1 + children_of(v->set, t->table);
+        t->words = arena_must(&v->arena, (size_t)t->rows_max * t->word_stride * sizeof *t->words);
+        return;
+    }
+    const struct versioned *first = &v->tables[table_number(parent)];
+    uint32_t place = 1;
+    for (const struct versioned *other = v->tables; other < t; other++)
+        place += table_spec(other->table)->parent == parent;
+    t->word_stride = first->word_stride;
+    t->words = first->words + place;
+}
+
 static enum status create_table(struct versions *v, const struct table *table,
                                 struct versioned *out, struct error *err) {
     const struct table_spec *spec = table_spec(table);
@@ -13,7 +36,7 @@ static enum status create_table(struct versions *v, const struct table *table,
                               .stride = spec->value_bytes,
                               .rows_max = spec->rows_max};
     out->keys = table_keys(table, &out->key_slot);
-    out->words = arena_must(&v->arena, spec->rows_max * sizeof *out->words);
+    place_words(v, out);
     if (out->key_slot > 0)
         TRY(key_index_create(&out->index, "index of keys",
                              spec->rows_max + v->ring_units / (sizeof(struct kept) / UNIT_BYTES),
@@ -75,6 +98,27 @@ uint64_t versions_memory(const struct versions *v) {
         bytes += v->tables[t].end * sizeof(uint64_t);
         if (v->tables[t].key_slot > 0)
             bytes += key_index_memory(&v->tables[t].index);
+    }
+    return bytes;
+}
+
+/* Eight bytes of key for a numbered row; a child's are its parent's, about. */
+static uint64_t key_bytes_of(const struct versions *v, const struct table *table) {
+    const struct table *parent = table_spec(table)->parent;
+    const struct versioned *root = &v->tables[table_number(parent != NULL ? parent : table)];
+    uint32_t rows = table_rows(root->table);
+    if (root->key_slot == 0 || rows == 0)
+        return (uint64_t)table_rows(table) * 8;
+    return root->key_bytes * table_rows(table) / rows;
+}
+
+uint64_t versions_row_bytes(const struct versions *v) {
+    uint64_t bytes = 0;
+    for (uint32_t t = 0; t < v->table_count; t++) {
+        const struct table *table = v->tables[t].table;
+        if (table_spec(table)->output != TO_NOTHING)
+            bytes += (uint64_t)table_rows(table) * table_spec(table)->value_bytes +
+                     key_bytes_of(v, table);
     }
     return bytes;
 }
@@ -144,7 +188,7 @@ static void keep(struct versions *v, const struct versioned *t, uint32_t row, ui
         if (t->key_slot > 0)
             words_store(to + sizeof kept + t->stride, t->keys + row * t->key_slot, t->key_slot);
     }
-    atomic_store_explicit(&t->words[row],
+    atomic_store_explicit(word_at(t, row),
                           word_of(v->step, word_lives(word), (uint32_t)(v->head % v->ring_units)),
                           memory_order_relaxed);
     v->head += units;
@@ -155,13 +199,13 @@ static void keep(struct versions *v, const struct versioned *t, uint32_t row, ui
 static void before(void *self, const struct table *table, uint32_t row) {
     struct versions *v = self;
     struct versioned *t = &v->tables[table_number(table)];
-    uint64_t word = atomic_load_explicit(&t->words[row], memory_order_relaxed);
+    uint64_t word = atomic_load_explicit(word_at(t, row), memory_order_relaxed);
     if (word_step(word) == v->step)
         return;
     if (v->keeps)
         keep(v, t, row, word);
     if (!v->keeps)
-        atomic_store_explicit(&t->words[row], word_of(v->step, word_lives(word), 0),
+        atomic_store_explicit(word_at(t, row), word_of(v->step, word_lives(word), 0),
                               memory_order_relaxed);
 }
 
@@ -190,15 +234,20 @@ static void leave(struct versions *v, struct versioned *t, uint32_t row, uint64_
 static void after(void *self, const struct table *table, uint32_t row) {
     struct versions *v = self;
     struct versioned *t = &v->tables[table_number(table)];
-    uint64_t word = atomic_load_explicit(&t->words[row], memory_order_relaxed);
+    uint64_t word = atomic_load_explicit(word_at(t, row), memory_order_relaxed);
     bool lived = word_lives(word), lives = table_live(table, row);
     if (lived == lives)
         return;
-    if (t->key_slot > 0 && lives)
-        key_index_add(&t->index, hash_of_slot(t, row), row);
-    if (t->key_slot > 0 && lived)
-        leave(v, t, row, word);
-    atomic_store_explicit(&t->words[row], word_of(v->step, lives, (uint32_t)word),
+    if (t->key_slot > 0) {
+        uint8_t scratch[8];
+        uint64_t key_bytes = table_key(table, row, scratch).len;
+        t->key_bytes = lives ? t->key_bytes + key_bytes : t->key_bytes - key_bytes;
+        if (lives)
+            key_index_add(&t->index, hash_of_slot(t, row), row);
+        else
+            leave(v, t, row, word);
+    }
+    atomic_store_explicit(word_at(t, row), word_of(v->step, lives, (uint32_t)word),
                           memory_order_release);
     if (row >= t->end)
         atomic_store_explicit(&t->end, row + 1, memory_order_release);

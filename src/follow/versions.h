@@ -73,6 +73,8 @@ enum seen versions_changes(const struct versions *versions, uint64_t step,
                            const struct table *table, uint32_t *rows, uint32_t max,
                            uint32_t *found);
 
+/* Keys and values of the live rows that have records. (The writer.) */
+uint64_t versions_row_bytes(const struct versions *versions);
 /* Bytes of words, indexes and ring in use. */
 uint64_t versions_memory(const struct versions *versions);
 

@@ -31,12 +31,15 @@ struct kept {
 
 struct versioned {
     const struct table *table;
-    _Atomic uint64_t *words; /* [rows_max] */
+    _Atomic uint64_t *
+        words; /* [rows_max, word_stride]: those of a table and of its children at one position lie together */
+    uint32_t word_stride;
     const unsigned char *values, *keys;
     size_t stride, key_slot; /* key_slot 0: the table has no keys of its own */
     uint32_t rows_max;
     _Atomic uint32_t end;   /* one past the highest position that ever had a row */
     struct key_index index; /* where key_slot > 0 */
+    uint64_t key_bytes;     /* of the live rows */
 };
 
 struct versions {
@@ -55,6 +58,9 @@ struct versions {
     bool keeps;          /* false: nothing is visible before this step, or it does not fit */
 };
 
+static inline _Atomic uint64_t *word_at(const struct versioned *table, uint32_t row) {
+    return table->words + (size_t)row * table->word_stride;
+}
 static inline const struct versioned *versioned_of(const struct versions *v,
                                                    const struct table *table) {
     return &v->tables[table_number(table)];

@@ -59,7 +59,7 @@ static enum seen find_state(const struct versions *v, const struct versioned *t,
                             uint32_t row, struct found *out) {
     if (row >= t->rows_max)
         return SEEN_ABSENT;
-    uint64_t word = atomic_load_explicit(&t->words[row], memory_order_acquire);
+    uint64_t word = atomic_load_explicit(word_at(t, row), memory_order_acquire);
     if (word_step(word) > step)
         return follow_back(v, t, step, word, out);
     if (!word_lives(word))
@@ -73,7 +73,7 @@ static bool held(const struct versions *v, const struct versioned *t, uint64_t s
                  const struct found *found) {
     if (found->kept)
         return !stale(v, step);
-    return atomic_load_explicit(&t->words[row], memory_order_acquire) == found->word;
+    return atomic_load_explicit(word_at(t, row), memory_order_acquire) == found->word;
 }
 
 bool versions_live(const struct versions *v, uint64_t step, const struct table *table,
@@ -193,6 +193,14 @@ enum seen versions_find(const struct versions *v, uint64_t step, const struct ta
     return stale(v, step) ? SEEN_STALE : SEEN_ABSENT;
 }
 
+#define LINE_BYTES 64u
+#define NEAR_BYTES_MAX 256u /* longer rows are read fast enough by the hardware's own prefetching */
+
+static void near(const unsigned char *from, size_t bytes) {
+    for (size_t at = 0; at < bytes + LINE_BYTES - 1; at += LINE_BYTES)
+        __builtin_prefetch(from + (at < bytes ? at : bytes - 1));
+}
+
 void versions_near_index(const struct versions *v, const struct table *table, uint64_t hash) {
     struct key_probe probe;
     key_probe_begin(&versioned_of(v, root_of(table))->index, hash, &probe);
@@ -207,8 +215,8 @@ uint32_t versions_near_rows(const struct versions *v, const struct table *table,
     key_probe_begin(&t->index, hash, &probe);
     if (!key_probe_next(&probe, &row) || row >= t->rows_max)
         return NO_ROW;
-    __builtin_prefetch((const void *)&t->words[row]);
-    __builtin_prefetch(t->keys + row * t->key_slot);
+    __builtin_prefetch((const void *)word_at(t, row));
+    near(t->keys + row * t->key_slot, t->key_slot < 64 ? t->key_slot : 64);
     return row;
 }
 
@@ -216,8 +224,8 @@ void versions_near_value(const struct versions *v, const struct table *table, ui
     const struct versioned *t = versioned_of(v, table);
     if (row >= t->rows_max)
         return;
-    __builtin_prefetch((const void *)&t->words[row]);
-    __builtin_prefetch(t->values + row * t->stride);
+    __builtin_prefetch((const void *)word_at(t, row));
+    near(t->values + row * t->stride, t->stride < NEAR_BYTES_MAX ? t->stride : NEAR_BYTES_MAX);
 }
 
 /* ---- what a step changed ---- */

@@ -255,7 +255,8 @@ struct digest tables_digest(const struct tables *set) {
 }
 
 uint64_t table_memory(const struct table *t) {
-    size_t row = t->stride + sizeof t->versions[0] + sizeof t->digests[0];
+    bool keys_alone = t->spec.output == TO_NOTHING;
+    size_t row = keys_alone ? 0 : t->stride + sizeof t->versions[0] + sizeof t->digests[0];
     if (key_is_hashed(t))
         row += t->key_slot;
     size_t touched = t->stride + sizeof t->touched[0] + sizeof t->dirty_rows[0];

@@ -32,7 +32,8 @@ enum key_kind {
     KEY_CHILD /* shares key and position with a row of `parent`, which is not a KEY_CHILD itself; no index */
 };
 
-/* Which topic a table's rows are published to. TO_NOTHING: none; a follower of the public topics has the parent's rows from its children (apply/fold.h). */
+/* Which topic a table's rows are published to. TO_NOTHING: none; a follower of the public topics has the parent's rows from its children (apply/fold.h): they
+ * are restored, have a key, and neither value, version nor digest. */
 enum table_output { TO_DELTAS, TO_CHANGELOG, TO_SEMANTIC_IDS, TO_CODEBOOKS, TO_NOTHING };
 
 struct table;

@@ -332,10 +332,10 @@ START_TEST(faults_are_noticed_and_healed) {
     struct error err = {0};
     enum follow_news news = FOLLOW_NOTHING;
     enum status status = OK;
-    cs_follower *all = whole(_i % 2 ? "living" : "plain");
+    cs_follower *all = whole(_i / 3 % 2 ? "living" : "plain");
     struct follow *follow =
-        open_faulty(_i % 2 ? "living" : "plain", seed, kinds[_i / 2 % 6], staged[_i % 3], &feed);
-    feed->transient = _i >= 12;
+        open_faulty(_i / 3 % 2 ? "living" : "plain", seed, kinds[_i % 6], staged[_i % 3], &feed);
+    feed->transient = _i >= 6;
     while (status == OK && news != FOLLOW_END) {
         status = follow_step(follow, 0, &news, &err);
         if (status != OK || news != FOLLOW_EPOCH)
@@ -353,7 +353,7 @@ START_TEST(faults_are_noticed_and_healed) {
     ck_assert_msg(status == OK || !feed->transient, "%s", err.text);
     if (status != OK) /* clear: it says where it stands */
         ck_assert_msg(err.exit_code == EX_DATAERR && feed->made > 0, "%s", err.text);
-    if (_i / 2 % 6 == 1 || feed->made == 0) /* repeats alone do no harm */
+    if (_i % 6 == 1 || feed->made == 0) /* repeats alone do no harm */
         ck_assert_msg(status == OK && counts->bad_digests + counts->bad_rows == 0, "%s", err.text);
     if (feed->made == 0)
         ck_assert_uint_eq(counts->repeats, 0);
@@ -530,7 +530,7 @@ int main(void) {
     tcase_add_unchecked_fixture(tests, set_up, tear_down);
     tcase_add_loop_test(tests, every_epoch_becomes_visible, 0, 2);
     tcase_add_test(tests, a_view_stays_what_it_is);
-    tcase_add_loop_test(tests, faults_are_noticed_and_healed, 0, 24);
+    tcase_add_loop_test(tests, faults_are_noticed_and_healed, 0, 12);
     tcase_add_test(tests, readers_see_whole_epochs);
     tcase_add_loop_test(tests, it_encodes_as_the_stage_does, 0, 2);
     tcase_add_loop_test(tests, it_scores_as_the_stage_does, 0, 2);
