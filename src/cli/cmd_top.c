@@ -92,7 +92,8 @@ static bool colours(void) {
 static void print_once(json_t *status, bool json) {
     struct picture picture = {.out = stdout, .columns = terminal_columns(), .rows = 200};
     if (json) {
-        json_dumpf(status, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
+        /* in ASCII: texts from outside may hold what steers a terminal, or ends a line for some readers */
+        json_dumpf(status, stdout, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(9));
         putchar('\n');
         return;
     }

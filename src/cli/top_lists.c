@@ -307,9 +307,9 @@ void codes_show(struct picture *p, const json_t *status, int rows) {
     picture_say(p, PLAIN, "generation %s, version %s",
                 human_number(status_number(codebooks, "generation"), a),
                 human_number(status_number(codebooks, "version"), b));
-    picture_say(p, SOFT, "  changed a day");
-    percent_cell(p, 6, status_number(codebooks, "churn_per_day"));
-    picture_say(p, SOFT, " unique");
+    picture_say(p, SOFT, "  changed a day ");
+    percent_cell(p, 7, status_number(codebooks, "churn_per_day"));
+    picture_say(p, SOFT, " unique ");
     percent_cell(p, 7, status_number(codebooks, "unique_share"));
     picture_line(p);
     json_array_foreach(json_object_get(codebooks, "levels"), index, level) {

@@ -166,7 +166,7 @@ class Stage:
 
     def with_verdict(self):
         if self.judged is None:
-            self.judged = json.loads(run('top', '--json', f'{self.url}/raw').out)  # its texts may hold line separators
+            self.judged = run('top', '--json', f'{self.url}/raw').json()
         return self.judged
 
 

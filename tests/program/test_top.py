@@ -73,6 +73,9 @@ class Top(Case):
             self.assertIn('<script>window.hurt', result.out)
             self.assertIn('z' + 4 * '\u0301' + 'algo', result.out)  # of eight
             self.assertIn('\u2026', result.out)
+            result = self.check(run('top', '--json', stage.url))
+            self.assertRegex(result.out, r'\A[ -~]+\n\Z')
+            self.assertEqual(result.json()['listings'], rounded(stage.status['listings']))
 
     def test_nothing_answers(self):
         with Stage('healthy') as stage:
