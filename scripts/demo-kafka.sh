@@ -64,7 +64,8 @@ until grep -q run.ready "$folder/stage.log"; do
     kill -0 "$stage" 2> /dev/null || exit 70
     sleep 0.1
 done
-echo "  ready"
+page=$(sed -n 's/.*event=http.ready address=\([^ ]*\).*/\1/p' "$folder/stage.log")
+echo "  ready; its status page, while the demo runs: http://$page/"
 
 say "4. The catalogue, $catalogue listings, into demo.item-content"
 run "$feed" --brokers "$address" --prefix demo. --from "$folder/market" --limit "$catalogue" --show > "$folder/catalogue.log"
@@ -75,7 +76,10 @@ echo "   Some of the new listings, as a read_committed consumer of demo.semantic
 printf '\n  %-18s %8s   %s\n' "semantic ID" "delay" "listing"
 run "$feed" --brokers "$address" --prefix demo. --from "$folder/market" --skip "$catalogue" --rate "$rate" --show
 
-say "6. SIGTERM: the stage commits what is open and ends; then the broker"
+say "6. What the stage says of itself ($program top $page)"
+"$program" top "$page" --once | sed -n 1,24p
+
+say "7. SIGTERM: the stage commits what is open and ends; then the broker"
 kill "$stage"
 wait "$stage"
 stage=

@@ -248,7 +248,7 @@ void dead_show(struct picture *p, const json_t *status, int rows) {
     const char *reason;
     picture_left(p, STRONG, 12, "DEAD LETTERS");
     if (json_object_size(json_object_get(dead, "by_reason")) == 0)
-        picture_say(p, SOFT, "none since the start");
+        picture_say(p, SOFT, "none");
     json_object_foreach(json_object_get(dead, "by_reason"), reason, count) {
         char text[HUMAN_BYTES];
         picture_put(p, PLAIN, 24, reason);

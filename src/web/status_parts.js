@@ -198,7 +198,7 @@ const Parts = (() => {
 
   function deadLetters(status) {
     const dead = status.dead_letters || {}, reasons = Object.entries(dead.by_reason || {}).filter(([, n]) => n > 0).sort((a, b) => b[1] - a[1]);
-    const sentence = reasons.length ? 'Since the start, by reason: ' + reasons.map(([reason, n]) => `${shown(reason)} ${count(n)}`).join(', ') + '.' : 'None since the start.';
+    const sentence = reasons.length ? 'In all, by reason: ' + reasons.map(([reason, n]) => `${shown(reason)} ${count(n)}`).join(', ') + '.' : 'None.';
     when($('dead-reasons'), sentence, place => { place.textContent = sentence; });
     const list = [...(dead.latest || [])].sort((a, b) => b.time_ms - a.time_ms);
     $('dead').hidden = list.length === 0;
