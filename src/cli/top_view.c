@@ -110,7 +110,9 @@ static void figures(struct picture *p, const json_t *status) {
                 human_number(status_number(rates, "events_per_s"), a),
                 human_number(status_number(rates, "labelled_per_s"), b),
                 human_number(status_number(rates, "listings_per_s"), c));
-    picture_say(p, PLAIN, "  SID in %s, p99 %s", status_millis(latency, "p50", a),
+    picture_line(p);
+    name(p, "SIDs");
+    picture_say(p, PLAIN, "of new listings after %s, p99 %s", status_millis(latency, "p50", a),
                 status_millis(latency, "p99", b));
     picture_line(p);
     name(p, "totals");

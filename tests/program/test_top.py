@@ -26,7 +26,7 @@ class Top(Case):
             result = self.check(run('top', stage.url, '--once'))
             lines = result.out.split('\n')
             self.assertEqual(lines[1], '\u2713 All is well: leading, 0.2 s behind, new listings have their SID after 35 ms')
-            for words in ('events 2,020/s', 'SID in 35 ms, p99 81 ms', 'commit 38 ms', 'AUC 0.7638  cold 0.7012', 'vector 4  schema 3', 'generation 3', '60/64', '774.7 MiB'):
+            for words in ('events 2,020/s', 'after 35 ms, p99 81 ms', 'commit 38 ms', 'AUC 0.7638  cold 0.7012', 'vector 4  schema 3', 'generation 3', '60/64', '774.7 MiB'):
                 self.assertIn(words, result.out)
             for listing in stage.status['listings']:
                 self.assertTrue(any(listing['sid'] in line and listing['item'] in line for line in lines), listing)
