@@ -2,7 +2,7 @@
 
     with Browser() as browser:
         browser.size(360, 800, dark=True)
-        browser.open('file:///tmp/page.html')
+        browser.open('http://127.0.0.1:8080/')
         browser.run('return document.title')
         browser.complaints(), browser.requests()
 
