@@ -1,7 +1,7 @@
 # Everything goes through CMake presets; this file only names what people want. All output is below build/.
 # the prerequisites below are steps, in their order
 .NOTPARALLEL:
-.PHONY: all help program packages python broker browser demo demo-kafka test test-all bench bench-kafka asan fuzz clean
+.PHONY: all help program packages python broker browser demo demo-kafka test test-all bench bench-kafka asan fuzz install clean
 
 JOBS := $(shell nproc 2>/dev/null || echo 2)
 export CTEST_PARALLEL_LEVEL ?= $(JOBS)
@@ -20,6 +20,7 @@ help:
 	@echo "make bench-kafka   those of run on a real broker, some five minutes"
 	@echo "make asan     all tests but the slow ones under AddressSanitizer and UBSan"
 	@echo "make fuzz     the fuzz targets with libFuzzer (needs clang)"
+	@echo "make install  program, libcoldstream, header, pkg-config file, man pages; honours DESTDIR and prefix (/usr/local)"
 	@echo "make clean    removes build/"
 	@echo "Packages of the distribution that are missing are installed first, by scripts/install-packages.sh."
 
@@ -75,6 +76,12 @@ fuzz:
 	@scripts/install-packages.sh clang-14 libclang-rt-14-dev
 	@scripts/build.sh fuzz $(notdir $(basename $(wildcard tests/fuzz/fuzz_*.c)))
 	ctest --preset fuzz --label-regex fuzz
+
+# what is there is installed, so that after make this also works as root without building as root
+prefix ?= /usr/local
+install:
+	@[ -x build/release/coldstream ] || { echo "run make first" >&2; exit 1; }
+	@cmake --install build/release --prefix "$(prefix)"
 
 clean:
 	rm -rf build

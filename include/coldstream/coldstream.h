@@ -130,13 +130,14 @@ CS_API void cs_follower_stats(const cs_follower *follower, cs_stats *out, size_t
 
 /* ---- tables ---- */
 
+#define CS_CODES 5 /* of a SID */
 enum cs_key { CS_KEY_ITEM, CS_KEY_NUMBER, CS_KEY_POSITION };
 typedef struct cs_table {
     const char *name;  /* "sid", "z", "embedding", "counts", "codebooks", "E1", "dense.w1", ... */
     const char *topic; /* "semantic-ids", "ranker-deltas", "codebooks" */
     uint32_t key;      /* enum cs_key: item id; a 64-bit number; the position itself */
     uint32_t row_bytes;
-    uint32_t columns;  /* float32 numbers in a row; 0: rows are no plain numbers (sid) */
+    uint32_t columns;  /* float32 numbers in a row; 0: rows are no plain numbers (sid: cs_sid) */
     uint32_t rows_max; /* positions are below */
 } cs_table;
 /* All tables, the same ones as long as the follower lives. Tables with the key CS_KEY_ITEM share positions: an item's rows are all at one position. */
@@ -144,6 +145,21 @@ CS_API uint32_t cs_table_count(const cs_follower *follower);
 CS_API int cs_table_at(const cs_follower *follower, uint32_t table, cs_table *out, size_t size);
 /* The number of the table of that name; UINT32_MAX: there is none. */
 CS_API uint32_t cs_table_named(const cs_follower *follower, const char *name);
+
+/* What a ranker of one's own over these tables needs and no table tells, as the stage's manifest has it. Any thread; the same as long as the follower lives. */
+typedef struct cs_model {
+    const char *variant; /* model.variant: "full", ... */
+    uint32_t content_dims, z_dims;
+    uint32_t books[CS_CODES]; /* codes of each level */
+    uint32_t width;           /* of embeddings and code rows */
+    uint32_t history;         /* recent items that count */
+    uint32_t hidden[2];       /* of the DNN */
+    uint32_t gate_hidden;     /* 0: no learned gate, T is one half */
+    float opq_share;          /* of I_OPQ in I_f; 0: none */
+    uint32_t cross;           /* 1: attentions across the two views */
+    uint32_t reserved;
+} cs_model;
+CS_API void cs_follower_model(const cs_follower *follower, cs_model *out, size_t size);
 
 /* ---- views ---- */
 
@@ -167,7 +183,6 @@ typedef struct cs_epoch {
 } cs_epoch;
 CS_API int cs_view_facts(const cs_view *view, cs_epoch *out, size_t size);
 
-#define CS_CODES 5
 enum cs_reason { CS_NEW, CS_CONTENT, CS_DRIFT, CS_GENERATION };
 typedef struct cs_item {
     uint32_t position; /* of its rows */
@@ -184,6 +199,20 @@ typedef struct cs_item {
     int64_t event_time_ms;
     int64_t first_exposed_ms; /* -1: never */
 } cs_item;
+/* A row of the table "sid", as cs_view_row(), cs_view_rows() and cs_view_dense() give it. A row that is not there, of a dense array, is all zero. */
+typedef struct cs_sid {
+    uint16_t codes[CS_CODES];
+    uint16_t previous[CS_CODES]; /* equal to codes when there was none */
+    uint16_t reason;             /* enum cs_reason: of the last change */
+    uint16_t has_previous;
+    uint32_t generation;
+    uint32_t codebook_version;
+    float quantisation_error; /* when it was assigned */
+    uint32_t reserved;
+    uint64_t epoch; /* of the last change */
+    int64_t event_time_ms;
+} cs_sid;
+
 /* CS_ABSENT: the item is not there; *out is zero then. */
 CS_API int cs_view_item(const cs_view *view, const void *id, size_t id_bytes, cs_item *out,
                         size_t size, cs_error *error);

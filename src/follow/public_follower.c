@@ -305,3 +305,19 @@ uint32_t cs_table_named(const cs_follower *f, const char *name) {
             return i;
     return UINT32_MAX;
 }
+
+void cs_follower_model(const cs_follower *f, cs_model *out, size_t size) {
+    const struct ranker_config *ranker = &f->model->ranker;
+    struct ranker_parts parts = ranker_parts(ranker);
+    cs_model model = {.variant = ranker_variant_names[ranker->variant],
+                      .content_dims = f->model->tokenizer.content_dims,
+                      .z_dims = ranker->z_dims,
+                      .width = ranker->width,
+                      .history = ranker->history,
+                      .hidden = {ranker->hidden[0], ranker->hidden[1]},
+                      .gate_hidden = parts.gate ? ranker->gate_hidden : 0,
+                      .opq_share = parts.opq ? ranker->opq_share : 0.0f,
+                      .cross = parts.cross};
+    memcpy(model.books, ranker->books, sizeof model.books);
+    public_copy(out, size, &model, sizeof model);
+}

@@ -5,6 +5,20 @@
 
 #define OPEN_TRIES 8
 
+/* Rows go out as they lie: cs_sid is sid_row under a public name. */
+#define SAME(member)                                                                               \
+    _Static_assert(offsetof(cs_sid, member) == offsetof(struct sid_row, member), #member)
+_Static_assert(sizeof(cs_sid) == sizeof(struct sid_row), "cs_sid");
+SAME(codes);
+SAME(previous);
+SAME(reason);
+SAME(has_previous);
+SAME(generation);
+SAME(codebook_version);
+SAME(quantisation_error);
+SAME(epoch);
+SAME(event_time_ms);
+
 /* ---- opening ---- */
 
 /* A slot that nobody has; the search begins where the last one ended. NULL: all are taken. */
