@@ -25,3 +25,5 @@ install(FILES ${CMAKE_SOURCE_DIR}/include/coldstream/coldstream.h DESTINATION ${
 install(FILES ${CMAKE_BINARY_DIR}/coldstream.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/schemas ${CMAKE_SOURCE_DIR}/conf DESTINATION ${CMAKE_INSTALL_DATADIR}/coldstream)
 install(FILES ${CMAKE_SOURCE_DIR}/docs/examples/follow.c DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples)
+install(FILES ${CMAKE_SOURCE_DIR}/docs/man/coldstream.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+install(FILES ${CMAKE_SOURCE_DIR}/docs/man/libcoldstream.3 DESTINATION ${CMAKE_INSTALL_MANDIR}/man3)

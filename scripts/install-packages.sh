@@ -5,7 +5,7 @@ set -eu
 
 packages="gcc libc6-dev cmake ninja-build pkg-config
     libavro-dev libyaml-dev libjansson-dev libxxhash-dev libopenblas-serial-dev liblapacke-dev zlib1g-dev librdkafka-dev libcurl4-openssl-dev libmicrohttpd-dev librandom123-dev libjs-chart.js
-    check libsubunit-dev python3 python3-venv $*"
+    check libsubunit-dev mandoc python3 python3-venv $*"
 
 missing=
 for package in $packages; do
