@@ -8,12 +8,27 @@ static void tell_problem(void *self, const char *text) {
     log_warn("reload.problem", LOG_TEXT("text", text));
 }
 
+/* Values of a map may be secrets: they are compared, not shown. */
+static bool same_entries(const struct text_map *a, const struct text_map *b) {
+    bool same = a->count == b->count;
+    for (uint32_t i = 0; same && i < a->count; i++)
+        same =
+            strcmp(a->at[i].key, b->at[i].key) == 0 && strcmp(a->at[i].value, b->at[i].value) == 0;
+    return same;
+}
+
+static bool is_same(const struct property *property, const struct settings *a, const char *a_text,
+                    const struct settings *b, const char *b_text) {
+    const struct text_map *map = property_map(property, a);
+    return map != NULL ? same_entries(map, property_map(property, b)) : strcmp(a_text, b_text) == 0;
+}
+
 static void take_over(const struct property *property, const struct settings *now,
                       struct settings *read, struct settings *effective) {
     char before[PROPERTY_TEXT_BYTES], after[PROPERTY_TEXT_BYTES];
     property_format(property, read, before);
     property_format(property, now, after);
-    if (strcmp(before, after) == 0)
+    if (is_same(property, read, before, now, after))
         return;
     if (property->reach != REACH_LIVE) {
         log_warn(

@@ -4,6 +4,8 @@ from kafka_case import *
 CONFIG = """kafka:
   linger_ms: {linger}
   drain_s: 2
+  properties:
+    client.rack: "{rack}"
 parking:
   ms: {parking}
 """
@@ -17,9 +19,9 @@ class Signals(KafkaCase):
         self.prefix = f'signals{os.getpid()}.{self._testMethodName}.'
         self.config(100, 10)
 
-    def config(self, linger, parking):
+    def config(self, linger, parking, rack='a'):
         with open(self.path('run.yaml'), 'w') as file:
-            file.write(CONFIG.format(linger=linger, parking=parking))
+            file.write(CONFIG.format(linger=linger, parking=parking, rack=rack))
 
     def start(self):
         self.stage = self.start_stage(self.prefix, sets=self.SETS, config=self.path('run.yaml'))
@@ -95,13 +97,14 @@ class Signals(KafkaCase):
         self.start()
         self.feed(1000)
         self.wait_for_events(1100)
-        self.config(250, 20)
+        self.config(250, 20, rack='b')
         self.stage.signal(signal.SIGHUP)
         self.wait_until(lambda: 'event=reload.done' in self.stage.said(), 'reload', [self.stage])
         said = self.stage.said()
         self.assertIn('event=reload.changed setting=kafka.linger_ms before=100 now=250', said)
         self.assertIn('event=reload.refused setting=parking.ms running=10 file=20', said)
-        self.assertEqual(said.count('event=reload.changed') + said.count('event=reload.refused'), 2)
+        self.assertIn('event=reload.refused setting=kafka.properties ', said)
+        self.assertEqual(said.count('event=reload.changed') + said.count('event=reload.refused'), 3)
 
         self.config('soon', 20)
         self.stage.signal(signal.SIGHUP)
