@@ -2,7 +2,7 @@
 clients that ask as fast as they can. Turns are interleaved, since the machine's own load changes. Prints JSON lines.
 
     kafka_watched.py --broker ADDRESS --recording FOLDER [--runs N]"""
-import json, os, re, statistics, sys, threading, time, urllib.error, urllib.request
+import json, os, re, socket, statistics, sys, threading, time, urllib.error, urllib.request
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import kafka_throughput
 from kafka_throughput import Stage, feed
@@ -43,16 +43,17 @@ def turn(arguments, way, prefix):
     stage.wait_ready()
     stage.stop()
     fed = feed(arguments, prefix)
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        address = '127.0.0.1:%d' % free.getsockname()[1]
     chosen = arguments.set
-    arguments.set = [*chosen, 'http.listen=127.0.0.1:0' if WAYS[way] else 'http.listen=']
+    arguments.set = [*chosen, f'http.listen={address if WAYS[way] else ""}']
     stage = Stage(arguments, prefix, 'watched')
     arguments.set = chosen
     ready = stage.wait_ready()
     watchers = None
     if WAYS[way]:
-        with open(stage.log.name) as log:
-            address = 'http://' + re.search(r'event=http.ready address=(\S+)', log.read()).group(1)
-        watchers = Watchers(address, WAYS[way])
+        watchers = Watchers('http://' + address, WAYS[way])
     cpu = kafka_throughput.cpu_s(stage.process.pid)
     manifests = stage.follow(fed['records'])
     seconds = manifests[-1][0] - ready
@@ -60,7 +61,7 @@ def turn(arguments, way, prefix):
               'stage_cpu_s': round(kafka_throughput.cpu_s(stage.process.pid) - cpu, 2), 'answers': watchers.answers if watchers else 0}
     if watchers:
         watchers.stop()
-        with urllib.request.urlopen(address + '/metrics', timeout=10) as answer:
+        with urllib.request.urlopen(f'http://{address}/metrics', timeout=10) as answer:
             watched_s = float(re.search(r'^coldstream_watch_seconds_total (\S+)$', answer.read().decode(), re.M).group(1))
         result['stage_thread_share'] = round(watched_s / seconds, 5)
     if stage.stop() != 0:

@@ -348,6 +348,8 @@ static const struct argp argp = {
     "SIGTERM and SIGINT: takes no more, commits what it has taken, leaves; exit code 0. After "
     "kafka.drain_s, or at a second signal, it ends at once with exit code 75; what was not "
     "committed is done by the next instance: nothing is lost.\n"
+    "With http.listen (conf/run.yaml: 127.0.0.1:9464) it answers HTTP: a status page at /, "
+    "/metrics for Prometheus, /healthz, /readyz; `coldstream top' shows the same in a terminal.\n\n"
     "SIGHUP: reads FILE again, takes over what may change while it runs, logs every difference.",
     NULL,
     NULL,

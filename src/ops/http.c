@@ -22,8 +22,9 @@
 #define CONNECTION_BYTES 16384 /* of a request's line and headers, and of what is sent */
 #define BODY_BYTES ((size_t)4 << 20)
 /* So many requests and new connections in so long; then the server sleeps for the rest of it, and clients wait in the kernel. */
-#define CALLS_MAX 50
+#define CALLS_MAX 20
 #define CALLS_MS 100
+#define PAUSE_US 2000   /* between two looks at the connections */
 #define FRESH_MS 100    /* what was rendered is good for so long */
 #define LOOK_UP_MS 2000 /* the stage answers within this, or is busy */
 #define NICENESS 19
@@ -316,7 +317,7 @@ static void show_out(struct http *h) {
 /* However fast clients are, this thread takes a few percent of a core. */
 static void rest(struct http *h) {
     int64_t now_ms = clock_ms(), left_ms = h->calls_since_ms + CALLS_MS - now_ms;
-    usleep(h->calls > CALLS_MAX && left_ms > 0 ? (useconds_t)left_ms * 1000 : 1000);
+    usleep(h->calls > CALLS_MAX && left_ms > 0 ? (useconds_t)left_ms * 1000 : PAUSE_US);
     if (left_ms > 0 && h->calls <= CALLS_MAX)
         return;
     h->calls_since_ms = clock_ms();

@@ -274,6 +274,15 @@ class Metrics(KafkaCase):
             pass
         return answer
 
+    def drip(self, held, end):
+        """A byte on each connection that is still there, twice a second: none of them is ever silent."""
+        while not end.wait(0.5):
+            for connection in held:
+                try:
+                    connection.send(b's', socket.MSG_DONTWAIT)
+                except OSError:
+                    pass  # shown out already
+
     def test_hostile_clients_cost_the_epochs_nothing(self):
         create_inputs(self.prefix)
         stage = self.start()
@@ -292,16 +301,18 @@ class Metrics(KafkaCase):
             self.assertIn(b' ' + code + b' ', first(data), data[:60])
         for junk in b'\x00\x01\x02\r\n\r\n', b'GET\r\n\r\n', b'\x16\x03\x01\x02\x00\x01\x00', bytes(range(256)) * 100:
             self.raw(stage, junk)
-        # many at once: idle, half a request, one byte now and then, answers that nobody reads, pipelines
-        held = [self.raw(stage, b'') for _ in range(60)] + [self.raw(stage, b'GET /metrics HTTP/1.1\r\nHo') for _ in range(60)]
+        # more at once than it takes: idle, a byte now and then, answers that nobody reads, pipelines
+        held = [self.raw(stage, b'') for _ in range(60)] + [self.raw(stage, b'GET /metrics HTTP/1.1\r\nHo') for _ in range(90)]
         for _ in range(5):
             self.raw(stage, b'GET /status.json HTTP/1.1\r\nHost: x\r\n\r\n' * 200)
-        self.feed(stage, items=100, events=3000)  # and asks /status.json all the while
-        for connection in held:
-            try:
-                connection.send(b's')
-            except OSError:
-                pass  # shown out already
+        fed = threading.Event()
+        drip = threading.Thread(target=self.drip, args=(held, fed))
+        drip.start()
+        try:
+            self.feed(stage, items=100, events=3000)  # and asks /status.json all the while
+        finally:
+            fed.set()
+            drip.join()
         self.assertEqual(request(stage.address, '/healthz')[0], 200)
         self.assertLess(len(os.listdir(f'/proc/{stage.process.pid}/fd')), 300)
         self.assertEqual(stage.terminate(), OK)
