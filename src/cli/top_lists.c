@@ -257,9 +257,9 @@ void dead_show(struct picture *p, const json_t *status, int rows) {
     picture_line(p);
     for (int i = 0; i < latest && i < rows - 1; i++) {
         const json_t *one = sorted[i].entry;
-        char text[HUMAN_BYTES], where[60];
-        snprintf(where, sizeof where, "/%.0f @%.0f", status_number(one, "partition"),
-                 status_number(one, "offset"));
+        char text[HUMAN_BYTES], offset[HUMAN_BYTES], where[2 * HUMAN_BYTES + 4];
+        snprintf(where, sizeof where, "/%s @%s", human_place(status_number(one, "partition"), text),
+                 human_place(status_number(one, "offset"), offset));
         picture_left(p, PLAIN, 8, status_clock(status_number(one, "time_ms"), text));
         picture_left(p, WARNING, 10, status_text(one, "reason"));
         picture_put(p, PLAIN, 28, status_text(one, "topic"));

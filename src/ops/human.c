@@ -28,6 +28,13 @@ const char *human_number(double x, char out[HUMAN_BYTES]) {
     return out;
 }
 
+const char *human_place(double x, char out[HUMAN_BYTES]) {
+    if (!isfinite(x) || fabs(x) > COUNT_MAX)
+        return strcpy(out, "-");
+    snprintf(out, HUMAN_BYTES, "%.0f", x);
+    return out;
+}
+
 const char *human_span(double seconds, char out[HUMAN_BYTES]) {
     if (!isfinite(seconds) || seconds > COUNT_MAX)
         return strcpy(out, "-");

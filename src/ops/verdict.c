@@ -145,8 +145,8 @@ static void judge_lag(struct judge *judge) {
         waiting += lag > 0 ? lag : 0;
         if (!(seconds >= LAG_WARN_S))
             continue;
-        snprintf(where, sizeof where, "%s partition %.0f", text(input, "topic"),
-                 number(input, "partition"));
+        snprintf(where, sizeof where, "%s partition %s", text(input, "topic"),
+                 human_place(number(input, "partition"), span));
         problem(judge, seconds >= LAG_BAD_S ? BAD : WARN, where,
                 "if it grows: see which phase of the epoch takes long; a larger epoch.batches "
                 "catches up faster",
@@ -181,9 +181,10 @@ static void judge_dead_letters(struct judge *judge) {
     }
     if (recent == 0)
         return;
-    char where[TEXT_BYTES];
-    snprintf(where, sizeof where, "%s partition %.0f offset %.0f", text(last, "topic"),
-             number(last, "partition"), number(last, "offset"));
+    char where[TEXT_BYTES], partition[HUMAN_BYTES], offset[HUMAN_BYTES];
+    snprintf(where, sizeof where, "%s partition %s offset %s", text(last, "topic"),
+             human_place(number(last, "partition"), partition),
+             human_place(number(last, "offset"), offset));
     bool many = number(totals, "dead_letters") > DEAD_BAD_SHARE * number(totals, "events");
     problem(judge, many ? BAD : WARN, where,
             "the dead-letter topic has the records as they came; mend their producer",

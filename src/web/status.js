@@ -63,21 +63,14 @@
     if (asking) return;
     asking = true;
     clearTimeout(timer);
-    try {
-      const answer = await ask('status.json');
-      if (!answer.ok) throw new Error(`status ${answer.code}`);
-      answered = Date.now();
-      lost = false;
-      document.body.classList.remove('stale');
-      show(answer.body);
-    } catch (error) {
-      if (error instanceof TypeError === false && error.name !== 'AbortError' && error instanceof SyntaxError === false && !/^status/.test(error.message)) throw error;
-      lost = true;
-      unreachable();
-    } finally {
-      asking = false;
-      if (!document.hidden) timer = setTimeout(turn, ASK_MS);
-    }
+    const answer = await ask('status.json').catch(() => null); /* not reached, too late, or no JSON */
+    asking = false;
+    lost = !answer?.ok;
+    if (!document.hidden) timer = setTimeout(turn, ASK_MS);
+    if (lost) return unreachable();
+    answered = Date.now();
+    document.body.classList.remove('stale');
+    show(answer.body);
   }
 
   /* ---- an item ---- */
@@ -108,14 +101,9 @@
   }
 
   async function look(id) {
-    let answer = null;
-    try {
-      answer = await ask('item.json?id=' + encodeURIComponent(id));
-    } catch {
-      answer = null; /* not reached, or no JSON */
-    }
+    const answer = await ask('item.json?id=' + encodeURIComponent(id)).catch(() => null);
     $('item').className = 'result';
-    $('item').replaceChildren(...(answer && answer.ok ? itemFound(answer.body) : itemMissing(id, answer)));
+    $('item').replaceChildren(...(answer?.ok ? itemFound(answer.body) : itemMissing(id, answer)));
     $('item').querySelector('h3').focus();
   }
 

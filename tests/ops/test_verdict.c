@@ -169,6 +169,9 @@ START_TEST(numbers) {
     ck_assert_str_eq(human_number(NAN, out), "-");
     ck_assert_str_eq(human_number(INFINITY, out), "-");
     ck_assert_str_eq(human_number(1e300, out), "-");
+    ck_assert_str_eq(human_place(99120, out), "99120");
+    ck_assert_str_eq(human_place(NAN, out), "-");
+    ck_assert_str_eq(human_place(1e300, out), "-");
     ck_assert_str_eq(human_span(-3, out), "0.0 s");
     ck_assert_str_eq(human_span(0.25, out), "0.2 s");
     ck_assert_str_eq(human_span(9.96, out), "10 s");

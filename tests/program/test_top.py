@@ -77,6 +77,25 @@ class Top(Case):
             self.assertRegex(result.out, r'\A[ -~]+\n\Z')
             self.assertEqual(result.json()['listings'], rounded(stage.status['listings']))
 
+    def test_a_status_of_anything(self):
+        """Parts that are missing, or of another kind."""
+        odd = [None, True, -1, 1e300, 10 ** 18, 'text', '', [], {}, [1], [[]], {'auc': []}, [None] * 3, '\u202e' * 50]
+
+        def bent(value):
+            if self.random.random() < 0.06:
+                return self.random.choice(odd)
+            if isinstance(value, dict):
+                return {name: bent(one) for name, one in value.items()}
+            return [bent(one) for one in value] if isinstance(value, list) and len(value) < 100 else value
+
+        whole = STATES['behind']()
+        with Stage('behind') as stage:
+            for _ in range(60):
+                stage.become({**{name: bent(value) for name, value in whole.items()}, 'state': 'leading'})
+                result = self.check(run('top', '--once', stage.url + '/raw'))
+                self.assertNotRegex(result.out, r'\bnan\b|\binf\b|\(null\)|[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]', stage.status)
+                self.assertTrue(all(width(line) <= 80 for line in result.out.split('\n')), stage.status)
+
     def test_nothing_answers(self):
         with Stage('healthy') as stage:
             url = stage.url
