@@ -192,8 +192,8 @@ static int wait_threaded(cs_follower *f, const struct wish *wish, int64_t until,
         int64_t now = clock_ms();
         if (fulfilled(f, wish))
             outcome = CS_OK;
-        else if (f->outcome != CS_OK)
-            outcome = f->outcome;
+        else if (f->outcome != CS_OK) /* a recording at its end has nothing later */
+            outcome = f->outcome == CS_END && wish->epoch == CS_LATEST ? CS_OK : f->outcome;
         else if (now >= until)
             break;
         else {

@@ -417,6 +417,7 @@ START_TEST(readers_see_whole_epochs) {
             ck_assert_uint_eq(readers[i].wrong, 0);
             whole_views += readers[i].whole;
         }
+        must_be(cs_wait(f, CS_LATEST, -1, &error), CS_OK); /* also when the thread is at the end */
         must_be(cs_stop(f, &error), CS_OK);
         cs_close(f);
     }
