@@ -23,4 +23,4 @@ __all__ = ['AbsentError', 'AgainError', 'Change', 'Changes', 'ColdstreamError', 
 
 def library_version() -> str:
     """Of libcoldstream: "0.1.0"."""
-    return _lib.cs_version().decode()
+    return str(_lib.cs_version().decode())

@@ -109,12 +109,12 @@ class View:
 
     @property
     def epoch(self) -> int:
-        return c.lib.cs_view_epoch(self._pointer)
+        return int(c.lib.cs_view_epoch(self._pointer))
 
     @property
     def stale(self) -> bool:
         """Whether its epoch has left memory."""
-        return c.lib.cs_view_check(self._pointer) == STALE
+        return bool(c.lib.cs_view_check(self._pointer) == STALE)
 
     def facts(self) -> Epoch:
         found = c.Epoch()
@@ -204,8 +204,8 @@ class View:
         shape = (rows.value,) if about.columns == 0 else (rows.value, about.columns)
         if rows.value == 0:
             return np.zeros(shape, dtype), np.zeros(0, bool)
-        array = np.asarray(c.Memory(data.value or 0, rows.value * about.row_bytes, handle))  # type: ignore[call-overload]
-        flags = np.asarray(c.Memory(live.value or 0, rows.value, handle))  # type: ignore[call-overload]
+        array = np.asarray(c.Memory(data.value or 0, rows.value * about.row_bytes, handle))
+        flags = np.asarray(c.Memory(live.value or 0, rows.value, handle))
         return array.view(dtype).reshape(shape), flags.view(bool)
 
     def rows(self, name: str, positions: Any) -> Tuple[np.ndarray, np.ndarray]:
@@ -267,7 +267,7 @@ class View:
         """The table as a torch tensor over the same memory. It is not to be written to: everybody who uses this view would see it.
         ImportError where torch is absent."""
         try:
-            import torch
+            import torch  # type: ignore[import-not-found, unused-ignore]
         except ImportError as missing:
             raise ImportError('as_torch() needs torch, which is not installed: pip install torch') from missing
         array = self.table(name)
