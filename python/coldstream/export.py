@@ -17,10 +17,10 @@ _COLUMNS = ['item', 'position', 'c1', 'c2', 'c3', 'o1', 'o2', 'generation', 'cod
 
 
 def _sids(view: 'View') -> Iterator[Tuple[str, np.ndarray]]:
-    """Of positions without one: -1."""
+    """Codes are -1, and generations 0, where there is none."""
     rows, live = view.table('sid'), view.live('sid')
     yield 'sid.codes', np.where(live[:, None], rows['codes'].astype(np.int32), np.int32(-1))
-    yield 'sid.generation', np.where(live, rows['generation'].astype(np.int32), np.int32(-1))[:, None]
+    yield 'sid.generation', rows['generation'].astype(np.int32)[:, None]
 
 
 def _keys(view: 'View', name: str) -> np.ndarray:

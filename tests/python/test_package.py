@@ -26,14 +26,17 @@ class Package(Case):
     def setUpClass(cls):
         super().setUpClass()
         cls.market = cls.generate('market', items=150, users=60, events=3000)
+        listings = read_topic(cls.market, 'item-content')
+        cls.gone = [record._replace(offset=len(listings) + at, value=None, timestamp=listings[-1].timestamp + 1 + at)
+                    for at, record in enumerate(listings[3:60:9])]
+        program.alter_file(cls.market, 'item-content-0.avro', lambda records: records + cls.gone)
         for name, sets in (('out', SMALL), ('still', STILL)):
             setattr(cls, name, os.path.join(cls.class_folder, name))
             result = run(*program.replay_words(cls.market, getattr(cls, name), sets=[*sets, 'model.variant=full', 'output.partitions=3']))
             if result.code != 0:
                 raise AssertionError(result.err)
-        cls.live = {}
-        for record in read_topic(cls.out, 'semantic-ids'):
-            cls.live[record.key.decode()] = record.value and decode('semantic-ids-value', record.value)
+        last = {record.key.decode(): record.value for record in read_topic(cls.out, 'semantic-ids')}
+        cls.live = {item: decode('semantic-ids-value', value) for item, value in last.items() if value}
 
     def follower(self, folder=None, **how):
         follower = Follower.recording(folder or self.out, **how)
@@ -54,7 +57,7 @@ class Package(Case):
                 self.assertEqual((list(item.codes), item.generation, item.epoch, item.reason),
                                  (value['codes'], value['generation'], value['assigned_epoch'], value['reason']))
                 self.assertEqual((view.ids([item.position]), view.find('sid', name)), ([name], item.position))
-            names = [*self.live, 'absent', b'item-00003', '']
+            names = [*self.live, self.gone[0].key, next(iter(self.live)).encode(), '']
             rows, found = view.items(names)
             self.assertEqual(found.tolist(), [True] * len(self.live) + [False, True, False])
             self.assertEqual(rows['codes'][:len(self.live)].tolist(), [value['codes'] for value in self.live.values()])
@@ -66,7 +69,7 @@ class Package(Case):
         with self.follower().view() as view:
             sid, z = view.table('sid'), view.table('z')
             now = sid['generation'] == view.facts().generation
-            for position in self.random.sample(range(len(sid)), 10):
+            for position in self.random.sample(np.flatnonzero(view.live('sid')).tolist(), 10):
                 for depth in range(1, 6):
                     same = (sid['codes'][:, :depth] == sid['codes'][position, :depth]).all(1) & now & view.live('sid')
                     self.assertEqual(view.prefix(sid['codes'][position, :depth].tolist()).tolist(), np.flatnonzero(same).tolist())
@@ -89,9 +92,11 @@ class Package(Case):
                     self.assertTrue(view.live(name)[value['position']])
                     checked += 1
             self.assertGreater(checked, 500)
-            rows, found = view.rows('embedding', [3, 10**6, 0])
+            one, other = np.flatnonzero(view.live('embedding'))[[5, 2]]
+            rows, found = view.rows('embedding', [one, 10**6, other])
             self.assertEqual((found.tolist(), rows[1].any()), ([True, False, True], False))
-            self.assertEqual(rows[[0, 2]].tobytes(), view.table('embedding')[[3, 0]].tobytes())
+            self.assertEqual(rows[[0, 2]].tobytes(), view.table('embedding')[[one, other]].tobytes())
+            self.assertFalse(view.live('embedding').all())  # of the items that are delisted
 
     def test_arrays_are_the_librarys_memory(self):
         """Not copied, read-only, and alive for as long as somebody holds them: also when view and follower are closed."""
@@ -147,8 +152,9 @@ class Package(Case):
     def test_encoding(self):
         vectors, names = [], []
         for record in read_topic(self.market, 'item-content'):
-            vectors.append(decode('item-content-value', record.value)['modalities'][0]['vector'])
-            names.append(record.key.decode())
+            if record.key not in {gone.key for gone in self.gone}:
+                vectors.append(decode('item-content-value', record.value)['modalities'][0]['vector'])
+                names.append(record.key.decode())
         with self.follower(self.still).view() as view:
             encoder = view.encoder()
             rows, found = view.items(names)
@@ -200,12 +206,15 @@ class Package(Case):
                     epochs.append(changes.epoch)
                     reasons |= {change.reason for change in changes.items}
                     for change in changes.items:
-                        table[change.item] = change.codes
+                        if change.codes is not None:
+                            table[change.item] = change.codes
+                        else:
+                            self.assertEqual(change.previous, table.pop(change.item))
             self.assertEqual({item: list(codes) for item, codes in table.items()}, {item: value['codes'] for item, value in self.live.items()})
             self.assertEqual(epochs, sorted(set(epochs)))
-            self.assertTrue({'NEW', 'DRIFT', 'GENERATION'} <= reasons, reasons)
             if not how:
                 self.assertEqual(wholes, 1)
+                self.assertTrue({'NEW', 'DRIFT', 'GENERATION', 'DELISTED'} <= reasons, reasons)
 
     def test_readers_beside_the_librarys_thread(self):
         """What a view shows is of one epoch, whatever the thread does meanwhile: its facts and its table agree."""
