@@ -30,6 +30,35 @@ class Follower:
         self.process.wait()
 
 
+class InPython:
+    """The Python package beside it, in a thread of this process: driven by the library's own thread, it folds what changes() tells."""
+
+    def __init__(self, prefix):
+        sys.path.insert(1, os.path.join(SOURCE, 'python'))
+        from coldstream import Follower
+        self.follower = Follower.kafka(broker(), settings={'kafka.prefix': prefix}).start()
+        self.table, self.epochs, self.problem, self.done = {}, [], None, threading.Event()
+        self.thread = threading.Thread(target=self.read)
+        self.thread.start()
+
+    def read(self):
+        try:
+            while not self.done.is_set():  # all items come again after a second without an epoch
+                for changes in self.follower.changes(timeout=1):
+                    table = {} if changes.whole else self.table
+                    table.update((change.item, list(change.codes)) for change in changes.items if change.codes)
+                    self.table = {item: codes for item, codes in table.items()
+                                  if item not in {change.item for change in changes.items if change.codes is None}}
+                    self.epochs.append(changes.epoch)
+        except Exception as problem:
+            self.problem = problem
+
+    def close(self):
+        self.done.set()
+        self.thread.join()
+        self.follower.close()
+
+
 def follow_words(prefix, *more):
     return ['follow', *settings([f'kafka.brokers={broker()}', f'kafka.prefix={prefix}']), *more]
 
@@ -85,6 +114,10 @@ class Follow(KafkaCase):
         self.feed('item-content', self.listings, stage)
         follower = Follower(self.prefix, self.path('lines'))
         self.addCleanup(follower.kill)
+        readers = [follower]
+        if 'COLDSTREAM_LIBRARY' in os.environ:  # not under the sanitizers: this Python does not have their runtime
+            readers.append(InPython(self.prefix))
+            self.addCleanup(readers[1].close)
         self.feed('interactions', self.parts[0], stage)
         for at in range(KILLS):
             before = len(manifests_of(self.prefix))
@@ -98,6 +131,10 @@ class Follow(KafkaCase):
         self.assertEqual(stage.terminate(), OK)
         table = self.published()
         self.wait_until(lambda: fold(follower.lines()) == table, 'the lines to fold to the table', [follower])
+        for package in readers[1:]:
+            self.wait_until(lambda: package.problem or package.table == table, 'the changes to fold to the table')
+            self.assertIsNone(package.problem)
+            self.assertGreater(len(set(package.epochs)), KILLS)
         self.assertNotIn('resync', str(follower.lines()))
         follower.process.send_signal(signal.SIGTERM)
         self.assertEqual(follower.process.wait(PATIENCE_RUN_S), OK, follower.said())
