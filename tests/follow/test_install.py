@@ -60,6 +60,20 @@ class Install(Case):
         self.assertIn('soname: [libcoldstream.so.0]', dynamic)
         self.assertNotIn('RUNPATH', dynamic)
 
+    def test_the_python_package_finds_it(self):
+        """By pkg-config, and beside the package, where nothing names it."""
+        if subprocess.run([sys.executable, '-c', 'import numpy'], stderr=subprocess.DEVNULL).returncode != 0:
+            self.skipTest('numpy is not installed for this Python (scripts/python-env.sh)')
+        package = program.copy(os.path.join(SOURCE, 'python', 'coldstream'), self.path('coldstream'))
+        ask = [sys.executable, '-B', '-c', 'import coldstream; print(coldstream.library_version(), coldstream._library.lib._name)']
+        clean = {name: value for name, value in os.environ.items() if name != 'COLDSTREAM_LIBRARY'}
+        for place in (os.path.join(self.prefix, 'lib', 'libcoldstream.so.0'), os.path.join(package, 'libcoldstream.so.0')):
+            if os.path.dirname(place) == package:
+                os.symlink(os.path.join(self.prefix, 'lib', 'libcoldstream.so.0'), place)
+            told = subprocess.run(ask, stdout=subprocess.PIPE, text=True, check=True, cwd=self.folder,
+                                  env={**clean, 'PYTHONPATH': self.folder, 'PKG_CONFIG_PATH': self.found['PKG_CONFIG_PATH']}).stdout
+            self.assertIn(told.split(), [[self.version(), place], [self.version(), 'libcoldstream.so.0']][:1 + (package not in place)])  # or the system's own
+
     def test_the_example(self):
         with open(EXAMPLE) as file:
             self.assertLess(len(file.readlines()), 80)
