@@ -1,80 +1,74 @@
 #include "cli/json_text.h"
+#include "cli/screen_text.h"
 #include <string.h>
 
 #define COLUMNS_MAX 16
+#define TEXT_COLUMNS 200 /* longer texts are cut */
 
-static void print_scalar(const json_t *value, char *out, size_t size) {
+/* Writes it, or with out NULL only counts; returns the columns. Texts may be from outside. */
+static int print_scalar(const json_t *value, FILE *out) {
+    char number[64];
     const char *text = json_string_value(value);
     if (text != NULL)
-        snprintf(out, size, "%s", text);
-    else if (json_is_integer(value))
-        snprintf(out, size, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+        return screen_text(text, TEXT_COLUMNS, out);
+    if (json_is_integer(value))
+        snprintf(number, sizeof number, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
     else if (json_is_real(value))
-        snprintf(out, size, "%.4f", json_real_value(value));
+        snprintf(number, sizeof number, "%.4f", json_real_value(value));
     else
-        snprintf(out, size, "%s", json_is_true(value) ? "yes" : json_is_false(value) ? "no" : "-");
-    for (char *c = out; *c != '\0'; c++)
-        if ((unsigned char)*c < 0x20 || *c == 0x7F)
-            *c = '?';
+        snprintf(number, sizeof number, "%s",
+                 json_is_true(value)    ? "yes"
+                 : json_is_false(value) ? "no"
+                                        : "-");
+    return screen_text(number, TEXT_COLUMNS, out);
 }
 
-/* Characters, not bytes: continuation bytes of UTF-8 take no place. */
-static int width_of(const char *text) {
-    int width = 0;
-    for (; *text != '\0'; text++)
-        width += ((unsigned char)*text & 0xC0) != 0x80;
-    return width;
-}
-
-static void print_padded(const char *text, int width, FILE *out) {
-    int missing = width - width_of(text);
-    fprintf(out, "%s%*s", text, missing > 0 ? missing : 0, "");
+static void pad(int columns, int width, FILE *out) {
+    if (columns < width)
+        fprintf(out, "%*s", width - columns, "");
 }
 
 static void print_table(const json_t *rows, FILE *out) {
     int widths[COLUMNS_MAX], columns = 0;
     const char *names[COLUMNS_MAX], *name;
     const json_t *value, *row;
-    char text[1200];
     size_t index;
     json_object_foreach(json_array_get(rows, 0), name, value) {
         if (columns == COLUMNS_MAX)
             break;
         names[columns] = name;
-        widths[columns++] = width_of(name);
+        widths[columns++] = (int)strlen(name);
     }
     json_array_foreach(rows, index, row) for (int c = 0; c < columns; c++) {
-        print_scalar(json_object_get(row, names[c]), text, sizeof text);
-        widths[c] = width_of(text) > widths[c] ? width_of(text) : widths[c];
+        int width = print_scalar(json_object_get(row, names[c]), NULL);
+        widths[c] = width > widths[c] ? width : widths[c];
     }
     for (int c = 0; c < columns; c++) {
-        fputs("  ", out);
-        print_padded(names[c], c + 1 < columns ? widths[c] : 0, out);
+        fprintf(out, "  %s", names[c]);
+        pad((int)strlen(names[c]), c + 1 < columns ? widths[c] : 0, out);
     }
     fputc('\n', out);
     json_array_foreach(rows, index, row) {
         for (int c = 0; c < columns; c++) {
-            print_scalar(json_object_get(row, names[c]), text, sizeof text);
             fputs("  ", out);
-            print_padded(text, c + 1 < columns ? widths[c] : 0, out);
+            int width = print_scalar(json_object_get(row, names[c]), out);
+            pad(width, c + 1 < columns ? widths[c] : 0, out);
         }
         fputc('\n', out);
     }
 }
 
 static void print_list(const json_t *list, FILE *out) {
-    char text[1200];
     size_t index;
     const json_t *value;
     json_array_foreach(list, index, value) {
-        print_scalar(value, text, sizeof text);
-        fprintf(out, "%s%s", index ? " " : "", text);
+        fputs(index ? " " : "", out);
+        print_scalar(value, out);
     }
     fputc('\n', out);
 }
 
 static void print_object(json_t *object, const char *indent, FILE *out) {
-    char text[1200];
     const char *name;
     json_t *value;
     json_object_foreach(object, name, value) {
@@ -90,12 +84,13 @@ static void print_object(json_t *object, const char *indent, FILE *out) {
         } else if (json_is_array(value)) {
             print_list(value, out);
         } else {
-            print_scalar(value, text, sizeof text);
-            fprintf(out, "%s\n", text);
+            print_scalar(value, out);
+            fputc('\n', out);
         }
     }
 }
 
 void json_text(json_t *object, FILE *out) {
+    screen_text_start();
     print_object(object, "", out);
 }

@@ -48,13 +48,17 @@ static int run(struct bytes text, int width, FILE *out, bool *whole) {
 }
 
 int screen_text(const char *text, int width, FILE *out) {
+    return screen_bytes(bytes_text(text), width, out);
+}
+
+int screen_bytes(struct bytes text, int width, FILE *out) {
     bool whole;
     if (width <= 0)
         return 0;
-    int columns = run(bytes_text(text), width, NULL, &whole);
+    int columns = run(text, width, NULL, &whole);
     if (whole)
-        return out == NULL ? columns : run(bytes_text(text), width, out, &whole);
-    columns = run(bytes_text(text), width - 1, out, &whole);
+        return out == NULL ? columns : run(text, width, out, &whole);
+    columns = run(text, width - 1, out, &whole);
     if (out != NULL)
         fputs("\xE2\x80\xA6", out);
     return columns + 1;

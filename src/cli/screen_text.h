@@ -2,6 +2,7 @@
 #ifndef CLI_SCREEN_TEXT_H
 #define CLI_SCREEN_TEXT_H
 
+#include "base/bytes.h"
 #include <stdio.h>
 
 /* Once, before the others: characters and their widths are those of UTF-8, whatever the environment says. */
@@ -11,5 +12,6 @@ void screen_text_start(void);
  * shows nothing and steers the text around it, and what the terminal has no width for come out by number: "[U+001B]".
  * out NULL: only counts. */
 int screen_text(const char *text, int width, FILE *out);
+int screen_bytes(struct bytes text, int width, FILE *out);
 
 #endif

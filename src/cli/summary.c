@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "cli/answer.h"
+#include "cli/screen_text.h"
 #include "math/blas_core.h"
 #include <inttypes.h>
 #include <jansson.h>
@@ -239,17 +240,14 @@ void summary_text(const struct summary *s, FILE *out) {
 }
 
 /* Titles come from outside: control characters could steer a terminal. */
-static void print_title(FILE *out, struct bytes title) {
-    for (size_t i = 0; i < title.len; i++)
-        fputc(title.data[i] < 0x20 || title.data[i] == 0x7F ? '?' : title.data[i], out);
-}
+#define TITLE_COLUMNS 100
 
 static void print_item(const struct model *model, uint32_t row, const char *indent, FILE *out) {
     struct item_facts facts;
     char text[SID_TEXT_BYTES];
     model_item_facts(model, row, &facts);
     fprintf(out, "%s%s  ", indent, sid_text(facts.codes, text));
-    print_title(out, facts.title.len ? facts.title : facts.id);
+    screen_bytes(facts.title.len ? facts.title : facts.id, TITLE_COLUMNS, out);
     fputc('\n', out);
 }
 
@@ -259,6 +257,7 @@ void summary_listings(const struct session *session, uint32_t count, FILE *out) 
     if (count > 16)
         count = 16;
     count = model_last_listed(model, rows, count);
+    screen_text_start();
     if (count > 0)
         fprintf(out, "\nlast listings, their SIDs, and the items nearest to them\n");
     for (uint32_t i = 0; i < count; i++) {

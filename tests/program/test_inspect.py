@@ -99,12 +99,12 @@ class Inspect(Case):
         title = decode('item-content-value', listing.value)['text'].encode()
         odd = copy(self.market, self.path('odd'))
         alter_file(odd, 'item-content-0.avro', lambda records: [
-            record._replace(value=record.value.replace(title, b'\x1b[2J\x07' + title[5:]))
+            record._replace(value=record.value.replace(title, b'\x1b\xe2\x80\xae\x07' + title[5:]))
             if record.key == listing.key and record.value else record for record in records])
         self.replay(odd, self.path('out'), sets=SETS)
         text = self.check(run('inspect', self.path('out'), 'item', listing.key.decode())).out
-        self.assertIn('?[2J?' + title[5:].decode(), text)
-        self.assertNotIn('\x1b', text)
+        self.assertIn('[U+001B][U+202E][U+0007]' + title[5:].decode(), text)
+        self.assertFalse({'\x1b', '\x07', '\u202e'} & set(text))
 
     def test_what_is_not_there(self):
         self.says(self.check(run('inspect', self.out, 'item', 'nobody'), BAD_DATA), 'nobody')
