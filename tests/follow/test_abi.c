@@ -1,6 +1,6 @@
 /* The binary interface of libcoldstream 0.x, as programs that were built against it have it: sizes and places of the public structs, values of the
- * enumerations. Within a SOVERSION a line here may be added, and a struct may grow at its end (its LAYOUT is then raised, with the minor version); nothing else
- * may change. docs/HACKING.md has the rule; abi.txt beside this has the functions. */
+ * enumerations. Within a SOVERSION a line here may be added, and a struct whose size is passed may grow at its end (its LAYOUT is then raised, with the minor
+ * version); nothing else may change. docs/HACKING.md has the rule; abi.txt beside this has the functions. */
 #include "coldstream/coldstream.h"
 
 #include <stdio.h>
