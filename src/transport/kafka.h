@@ -125,7 +125,7 @@ struct source_port kafka_source_port(struct kafka_source *source);
 /* linger_ms from now on. */
 void kafka_source_linger(struct kafka_source *source, uint32_t linger_ms);
 /* Where the partitions stand: the next record to be handed out, and the end of the log as the last fetch has told; -1: not known (yet). Asks no broker. Returns
- * how many, at most STAGE_PARTITIONS_MAX. The end counts control records, so of a topic that transactions write to it stays a few past the last record. */
+ * how many, at most STAGE_PARTITIONS_MAX. Control records of transactions after the last record count only until the reader has come to them. */
 struct kafka_spot {
     enum topic topic;
     int32_t partition;

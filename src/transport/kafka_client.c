@@ -203,14 +203,14 @@ static enum status set_all(rd_kafka_conf_t *conf, const struct kafka_config *con
     TRY(set_number(conf, "message.max.bytes", KAFKA_MESSAGE_BYTES_MAX, err));
     if (!produces(role) && role != CLIENT_ADMIN)
         TRY(set_consumer(conf, config, err));
-    if (role == CLIENT_READER || role == CLIENT_LOG)
+    if (role == CLIENT_READER || role == CLIENT_LOG) {
         TRY(set_fetching(conf, config->fetch_bytes_max, err));
+        TRY(set(conf, "enable.partition.eof", "true", err));
+    }
     if (role == CLIENT_LEADER)
         TRY(set_leader(conf, config, err));
-    if (role == CLIENT_LOG) {
-        TRY(set(conf, "enable.partition.eof", "true", err));
+    if (role == CLIENT_LOG)
         TRY(set(conf, "fetch.wait.max.ms", "50", err)); /* an empty answer tells the end */
-    }
     if (role == CLIENT_PRODUCER)
         TRY(set_producer(conf, config, options, err));
     if (config->statistics != NULL && options->statistics != NULL)

@@ -27,6 +27,8 @@ struct source_slot {
     enum topic topic;
     int32_t partition;
     int64_t next_offset; /* INT64_MIN: the beginning of what the topic has */
+    int64_t
+        end_seen; /* up to here there is no record that was not handed out; what is left are markers */
 };
 
 struct input {
@@ -74,8 +76,8 @@ static enum status add_slots(struct kafka_source *source, enum topic topic, int3
                 "topic %s%s has %d partitions: the limit is %d of one input, and %d of all",
                 source->config.prefix, kafka_own_name(&source->config, topic), partitions,
                 source->config.input_partitions_max, STAGE_PARTITIONS_MAX);
-        source->slots[source->slot_count++] =
-            (struct source_slot){.topic = topic, .partition = p, .next_offset = INT64_MIN};
+        source->slots[source->slot_count++] = (struct source_slot){
+            .topic = topic, .partition = p, .next_offset = INT64_MIN, .end_seen = -1};
         source->inputs[topic].placed = false;
     }
     source->inputs[topic].partitions = partitions;
@@ -187,10 +189,22 @@ static enum status failed(struct kafka_source *source, enum topic topic, struct 
                 message->partition, message->offset, rd_kafka_message_errstr(message));
 }
 
-/* What is in the input's queue, without waiting. */
+/* The next message of the input's queue, without waiting; ends of partitions are noted on the way. */
+static rd_kafka_message_t *poll_input(struct kafka_source *source, enum topic topic) {
+    for (;;) {
+        rd_kafka_message_t *message = rd_kafka_consumer_poll(source->inputs[topic].reader, 0);
+        if (message == NULL || message->err != RD_KAFKA_RESP_ERR__PARTITION_EOF)
+            return message;
+        struct source_slot *slot = find(source, topic, message->partition);
+        if (slot != NULL)
+            slot->end_seen = message->offset;
+        rd_kafka_message_destroy(message);
+    }
+}
+
 static enum status take(struct kafka_source *source, enum topic topic, struct record *out,
                         bool *got, struct error *err) {
-    source->message = rd_kafka_consumer_poll(source->inputs[topic].reader, 0);
+    source->message = poll_input(source, topic);
     if (source->message == NULL)
         return OK;
     if (source->message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
@@ -316,9 +330,11 @@ uint32_t kafka_source_spots(const struct kafka_source *source, struct kafka_spot
         kafka_topic_name(&source->config, slot->topic, name);
         rd_kafka_resp_err_t code = rd_kafka_get_watermark_offsets(
             source->inputs[slot->topic].reader, name, slot->partition, &low, &high);
-        spots[i] = (struct kafka_spot){slot->topic, slot->partition,
-                                       slot->next_offset >= 0 ? slot->next_offset : -1,
-                                       code == RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0 ? high : -1};
+        int64_t next = slot->next_offset >= 0 ? slot->next_offset : -1;
+        int64_t end = code == RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0 ? high : -1;
+        bool markers_only = next >= 0 && end == slot->end_seen;
+        spots[i] =
+            (struct kafka_spot){slot->topic, slot->partition, next, markers_only ? next : end};
     }
     return source->slot_count;
 }

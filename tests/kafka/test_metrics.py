@@ -1,6 +1,7 @@
 """run's HTTP port, on the real broker: what it says against the topics themselves, a real Prometheus, and clients that mean harm."""
 import json, shutil, socket, urllib.error, urllib.parse, urllib.request
 from kafka_case import *
+from confluent_kafka import Producer
 
 PATIENCE_HTTP_S = 10
 HOSTILE = '<script>alert(1)</script> "q" \\ \U0001f525 \x1b[31m \u202e', 'x' * 64
@@ -90,7 +91,22 @@ class Metrics(KafkaCase):
         self.judge_prometheus(stage, metrics)
         auc = float(re.findall(r'event=run.progress .* auc=([\d.]+)', stage.said())[-1])
         self.assertAlmostEqual(metrics['coldstream_auc', 'span="total",exposures="all"'], auc, delta=0.00006)
+        self.judge_markers(stage, clicks[:5])
         self.assertEqual(stage.terminate(), OK)
+
+    def judge_markers(self, stage, clicks):
+        """A topic ends in the markers of whoever writes it in transactions: they are no lag."""
+        producer = Producer({'bootstrap.servers': broker(), 'transactional.id': self.prefix + 'feeder'})
+        producer.init_transactions()
+        for click in clicks:
+            producer.begin_transaction()
+            producer.produce(self.prefix + 'interactions', key=click.key, value=click.value, timestamp=int(time.time() * 1000))
+            producer.commit_transaction()
+        self.events += len(clicks)
+        self.wait_until(lambda: status_of(stage.address)['totals']['events'] == self.events, 'what came in transactions', [stage])
+        labels = f'topic="{self.prefix}interactions",partition="0"'
+        self.wait_until(lambda: metrics_of(stage.address)['coldstream_input_lag_records', labels] == 0, 'no lag', [stage])
+        self.assertEqual(metrics_of(stage.address)['coldstream_input_lag_seconds', labels], 0)
 
     def judge_counts(self, metrics, outputs, listings, clicks):
         for topic, records in ('item-content', listings), ('interactions', [*clicks, None]):
