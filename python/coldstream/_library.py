@@ -159,14 +159,37 @@ def check(status: int, error: Optional[Error] = None, what: str = '') -> None:
 
 
 class Handle:
-    """A handle of the library. It is closed when nobody holds it any more (arrays over its memory do), and before its parent."""
-    __slots__ = ('pointer', 'parent', '_close')
+    """A handle of the library. It is closed when nobody holds it any more (arrays over its memory do), and before its parent.
+
+    Given to a function it is held for as long as the call takes. In garbage with cycles Python ends objects in any order: so each handle knows
+    those that were made from it, and is closed after the last of them. (Only calls that no other thread or finalizer can divide: no lock.)
+    """
+    __slots__ = ('pointer', 'parent', '_close', '_users', '_is_open')
 
     def __init__(self, pointer: int, close: Callable[[int], Any], parent: Optional['Handle'] = None) -> None:
         self.pointer, self.parent, self._close = pointer, parent, close
+        self._users, self._is_open = {id(self)}, [True]
+        if parent is not None:
+            parent._users.add(id(self))
+
+    @property
+    def _as_parameter_(self) -> c_void_p:
+        return c_void_p(self.pointer)
+
+    def _leave(self, user: int) -> None:
+        self._users.discard(user)
+        if self._users:
+            return
+        try:
+            self._is_open.pop()
+        except IndexError:  # somebody else closes it
+            return
+        self._close(self.pointer)
+        if self.parent is not None:
+            self.parent._leave(id(self))
 
     def __del__(self) -> None:
-        self._close(self.pointer)
+        self._leave(id(self))
 
 
 def open_handle(function: Callable[..., int], close: Callable[[int], Any], parent: Optional[Handle], *arguments: Any,

@@ -100,25 +100,27 @@ class View:
         self._handle = None  # type: ignore[assignment]
 
     @property
-    def _pointer(self) -> int:
-        if self._handle is None:
+    def _open(self) -> c.Handle:
+        """The handle, which a call that it is given to holds, whoever closes the view meanwhile."""
+        handle = self._handle
+        if handle is None:
             raise InvalidError('the view is closed')
-        return self._handle.pointer
+        return handle
 
     # ---- the epoch ----
 
     @property
     def epoch(self) -> int:
-        return int(c.lib.cs_view_epoch(self._pointer))
+        return int(c.lib.cs_view_epoch(self._open))
 
     @property
     def stale(self) -> bool:
         """Whether its epoch has left memory."""
-        return bool(c.lib.cs_view_check(self._pointer) == STALE)
+        return bool(c.lib.cs_view_check(self._open) == STALE)
 
     def facts(self) -> Epoch:
         found = c.Epoch()
-        c.lib.cs_view_facts(self._pointer, found, ctypes.sizeof(found))
+        c.lib.cs_view_facts(self._open, found, ctypes.sizeof(found))
         return Epoch(*(getattr(found, name) for name in Epoch._fields))
 
     # ---- items ----
@@ -126,7 +128,7 @@ class View:
     def item(self, item: Id) -> Item:
         """Raises AbsentError (a KeyError) where there is none."""
         key, found, error = encode_id(item), c.Item(), c.Error()
-        c.check(c.lib.cs_view_item(self._pointer, key, len(key), found, ctypes.sizeof(found), error), error)
+        c.check(c.lib.cs_view_item(self._open, key, len(key), found, ctypes.sizeof(found), error), error)
         return _item_of(found)
 
     def get(self, item: Id) -> Optional[Item]:
@@ -148,7 +150,7 @@ class View:
         rows, found, error = np.zeros(len(keys), ITEM_DTYPE), np.zeros(len(keys), np.uint8), c.Error()
         pointers = (ctypes.c_char_p * len(keys))(*keys)
         lengths = np.array([len(key) for key in keys], np.uintp)
-        c.check(c.lib.cs_view_items(self._pointer, len(keys), pointers, lengths.ctypes.data, rows.ctypes.data, ITEM_DTYPE.itemsize,
+        c.check(c.lib.cs_view_items(self._open, len(keys), pointers, lengths.ctypes.data, rows.ctypes.data, ITEM_DTYPE.itemsize,
                                     found.ctypes.data, error), error)
         return rows, found.view(bool)
 
@@ -169,15 +171,15 @@ class View:
             raise InvalidError(f'a prefix has 1 to {c.CODES} codes from 0 to 65535, not {list(codes)}')
         words = (ctypes.c_uint16 * c.CODES)(*codes)
         out = np.zeros(self._follower.table('sid').rows_max, np.uint32)
-        c.check(c.lib.cs_view_prefix(self._pointer, words, depth, out.ctypes.data, len(out), found), what='prefix')
+        c.check(c.lib.cs_view_prefix(self._open, words, depth, out.ctypes.data, len(out), found), what='prefix')
         return out[:found.value].copy()
 
     def neighbours(self, item: Union[Id, int], count: int = 10) -> np.ndarray:
         """Positions (uint32) of the items that share the most leading codes with this one (an id or a position), the nearest by z first
         among equals; not itself; 256 at most. AbsentError: there is no such item, or it has no SID."""
-        position = item if isinstance(item, (int, np.integer)) else self.item(item).position
+        position = _positions([item])[0] if isinstance(item, (int, np.integer)) else self.item(item).position
         out, found = np.zeros(min(count, _NEIGHBOURS_MAX), np.uint32), ctypes.c_uint32()
-        c.check(c.lib.cs_view_neighbours(self._pointer, int(position), out.ctypes.data, len(out), found),
+        c.check(c.lib.cs_view_neighbours(self._open, int(position), out.ctypes.data, len(out), found),
                 what=f'neighbours of {item!r}')
         return out[:found.value]
 
@@ -198,8 +200,8 @@ class View:
     def _dense(self, name: str) -> Tuple[np.ndarray, np.ndarray]:
         number, about = self._follower.table_number(name), self._follower.table(name)
         data, live, rows, error = ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_uint32(), c.Error()
-        handle = self._handle
-        c.check(c.lib.cs_view_dense(self._pointer, number, data, live, rows, error), error)
+        handle = self._open
+        c.check(c.lib.cs_view_dense(handle, number, data, live, rows, error), error)
         dtype = SID_DTYPE if about.columns == 0 else np.dtype(np.float32)
         shape = (rows.value,) if about.columns == 0 else (rows.value, about.columns)
         if rows.value == 0:
@@ -214,7 +216,7 @@ class View:
         dtype = SID_DTYPE if about.columns == 0 else np.dtype(np.float32)
         out = np.zeros((len(at),) if about.columns == 0 else (len(at), about.columns), dtype)
         found = np.zeros(len(at), np.uint8)
-        c.check(c.lib.cs_view_rows(self._pointer, number, len(at), at.ctypes.data, out.ctypes.data, out.nbytes, found.ctypes.data),
+        c.check(c.lib.cs_view_rows(self._open, number, len(at), at.ctypes.data, out.ctypes.data, out.nbytes, found.ctypes.data),
                 what=f'rows of {name}')
         return out, found.view(bool)
 
@@ -222,13 +224,13 @@ class View:
         """Position of the row with this key: an item's id, or the number of a numbered row. AbsentError."""
         number, position = self._follower.table_number(name), ctypes.c_uint32()
         word = int(key).to_bytes(8, 'big') if isinstance(key, (int, np.integer)) else encode_id(key)
-        c.check(c.lib.cs_view_find(self._pointer, number, word, len(word), position), what=f'{name}: {key!r}')
+        c.check(c.lib.cs_view_find(self._open, number, word, len(word), position), what=f'{name}: {key!r}')
         return position.value
 
     def key(self, name: str, position: int) -> Optional[bytes]:
         """Key of the row at a position: an item's id, or 8 bytes, big end first. None: there is no row."""
         out, length = ctypes.create_string_buffer(_KEY_BYTES), ctypes.c_size_t()
-        status = c.lib.cs_view_key(self._pointer, self._follower.table_number(name), position, out, _KEY_BYTES, length)
+        status = c.lib.cs_view_key(self._open, self._follower.table_number(name), int(_positions([position])[0]), out, _KEY_BYTES, length)
         if status == ABSENT:
             return None
         c.check(status, what=f'key of {name} {position}')
@@ -246,7 +248,7 @@ class View:
             raise AbsentError('the item has no SID')
         raw = c.Item(has_sid=1, codes=tuple(codes), generation=generation)
         position = ctypes.c_uint32()
-        c.check(c.lib.cs_view_code_row(self._pointer, raw, name.encode(), position), what=f'code row of {name}')
+        c.check(c.lib.cs_view_code_row(self._open, raw, name.encode(), position), what=f'code row of {name}')
         return position.value
 
     def changes(self, name: str) -> Optional[np.ndarray]:
@@ -255,7 +257,7 @@ class View:
         number, found, size = self._follower.table_number(name), ctypes.c_uint32(), 1024
         while True:
             out = np.zeros(size, np.uint32)
-            status = c.lib.cs_view_changes(self._pointer, number, out.ctypes.data, size, found)
+            status = c.lib.cs_view_changes(self._open, number, out.ctypes.data, size, found)
             if status == ABSENT:
                 return None
             c.check(status, what=f'changes of {name}')
@@ -281,11 +283,11 @@ class View:
 
     def encoder(self) -> 'Encoder':
         """The view's codebooks, in memory of their own: the encoder outlives the view. AbsentError: there are none yet."""
-        return Encoder(c.open_handle(c.lib.cs_encoder_open, c.lib.cs_encoder_close, None, self._pointer))
+        return Encoder(c.open_handle(c.lib.cs_encoder_open, c.lib.cs_encoder_close, None, self._open))
 
     def scorer(self) -> 'Scorer':
         """The published ranker as of this view."""
-        return Scorer(c.open_handle(c.lib.cs_scorer_open, c.lib.cs_scorer_close, self._handle, self._pointer))
+        return Scorer(c.open_handle(c.lib.cs_scorer_open, c.lib.cs_scorer_close, self._handle, self._open))
 
     def export(self, folder: Union[str, 'os.PathLike[str]']) -> None:
         """Writes tables.safetensors and items.csv into the folder: the same bytes as `coldstream follow --export`."""
@@ -310,7 +312,7 @@ class Encoder:
         n, error = len(array), c.Error()
         out = Encoded(np.zeros((n, c.CODES), np.uint16), np.zeros((n, self.z_dims), np.float32), np.zeros(n, np.float32))
         with self._lock:
-            c.check(c.lib.cs_encode(self._handle.pointer, n, array.ctypes.data, *(part.ctypes.data for part in out), error), error)
+            c.check(c.lib.cs_encode(self._handle, n, array.ctypes.data, *(part.ctypes.data for part in out), error), error)
         return out
 
 
@@ -330,6 +332,6 @@ class Scorer:
         user = c.User(recent.ctypes.data if len(recent) else None, len(recent), 0, clicks)
         out = np.zeros(len(what), np.float32)
         with self._lock:
-            c.check(c.lib.cs_score(self._handle.pointer, user, ctypes.sizeof(user), now_ms, len(what), what.ctypes.data,
+            c.check(c.lib.cs_score(self._handle, user, ctypes.sizeof(user), now_ms, len(what), what.ctypes.data,
                                    out.ctypes.data, error), error)
         return out

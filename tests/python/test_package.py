@@ -216,6 +216,53 @@ class Package(Case):
                 self.assertEqual(wholes, 1)
                 self.assertTrue({'NEW', 'DRIFT', 'GENERATION', 'DELISTED'} <= reasons, reasons)
 
+    def in_another_python(self, text):
+        """What a script does to its interpreter stays there."""
+        script = self.path('script.py')
+        with open(script, 'w') as file:
+            file.write('import gc, sys, threading\nimport coldstream\n' + text)
+        result = subprocess.run([sys.executable, '-B', script, self.out], capture_output=True, text=True, env=os.environ)
+        self.assertEqual(result.returncode, 0, result.stderr[-2000:])
+
+    def test_garbage_with_cycles(self):
+        """Python ends the objects of a cycle in any order: globals at the end of a script with a function, and rings of any order."""
+        self.in_another_python("""
+def unused(): pass
+follower = coldstream.Follower.recording(sys.argv[1])
+follower.wait()
+for turn in range(20):
+    ring = []
+    parts = [follower, follower.view()]
+    parts.append(parts[1].scorer())
+    ring.extend(parts[::-1] if turn % 2 else parts)
+    ring.append(ring)
+    del parts, ring
+    if turn == 10:
+        follower = coldstream.Follower.recording(sys.argv[1])
+        follower.wait()
+    gc.collect()
+view = follower.view()
+""")
+
+    def test_closing_while_others_look(self):
+        self.in_another_python("""
+def look(view):
+    try:
+        while True:
+            view.prefix([1]), view.stale
+    except coldstream.InvalidError:
+        pass
+for turn in range(10):
+    follower = coldstream.Follower.recording(sys.argv[1])
+    follower.wait()
+    view = follower.view()
+    threads = [threading.Thread(target=look, args=(view,)) for _ in range(3)]
+    for thread in threads: thread.start()
+    view.prefix([1])
+    view.close(), follower.close()
+    for thread in threads: thread.join()
+""")
+
     def test_readers_beside_the_librarys_thread(self):
         """What a view shows is of one epoch, whatever the thread does meanwhile: its facts and its table agree."""
         follower, problems, seen = Follower.recording(self.out), [], set()
@@ -296,6 +343,12 @@ class Package(Case):
             Follower.recording(self.out, settings={'nonsense': 1})
         with self.assertRaises(coldstream.ConfigError):
             Follower.kafka()
+        with self.follower().view() as view:
+            for position in -1, 2**32:
+                with self.assertRaises(coldstream.InvalidError):
+                    view.key('sid', position)
+                with self.assertRaises(coldstream.InvalidError):
+                    view.neighbours(position)
         follower = Follower.recording(self.out)
         with self.assertRaises(coldstream.AgainError):
             follower.view()
