@@ -92,15 +92,16 @@ struct input_value {
     double records, bytes, position, end, lag, lag_s;
 };
 
-static struct input_value value_of(const struct picture *p, uint32_t i) {
+static struct input_value value_of(const struct show *show, uint32_t i) {
+    const struct picture *p = &show->picture;
     const struct shown_input *input = &p->inputs[i];
-    int64_t lag = show_lag(input);
+    int64_t lag = show_lag(show, input);
     return (struct input_value){(double)p->now.read[i].records,
                                 (double)p->now.read[i].bytes,
                                 input->position >= 0 ? (double)input->position : (double)NAN,
                                 input->end >= 0 ? (double)input->end : (double)NAN,
                                 lag >= 0 ? (double)lag : (double)NAN,
-                                show_lag_s(input)};
+                                show_lag_s(show, input)};
 }
 
 static double more(double a, double b) {
@@ -108,13 +109,14 @@ static double more(double a, double b) {
 }
 
 /* The partitions past PARTITIONS_SHOWN of one topic; false when it has none. */
-static bool others(const struct picture *p, enum topic topic, struct input_value *out) {
+static bool others(const struct show *show, enum topic topic, struct input_value *out) {
+    const struct picture *p = &show->picture;
     bool any = false;
     *out = (struct input_value){0, 0, (double)NAN, (double)NAN, (double)NAN, (double)NAN};
     for (uint32_t i = PARTITIONS_SHOWN; i < p->input_count; i++) {
         if (p->inputs[i].topic != topic)
             continue;
-        struct input_value v = value_of(p, i);
+        struct input_value v = value_of(show, i);
         any = true;
         out->records += v.records;
         out->bytes += v.bytes;
@@ -160,13 +162,13 @@ static void add_inputs(struct metrics *m, const struct show *show) {
         metrics_family(m, input_metrics[k].name, input_metrics[k].type, input_metrics[k].help);
         for (uint32_t i = 0; i < p->input_count && i < PARTITIONS_SHOWN; i++) {
             char partition[16];
-            struct input_value value = value_of(p, i);
+            struct input_value value = value_of(show, i);
             snprintf(partition, sizeof partition, "%d", p->inputs[i].partition);
             add_input_value(m, show, k, p->inputs[i].topic, partition, &value);
         }
         for (enum topic topic = 0; topic < TOPIC_INPUTS; topic++) {
             struct input_value value;
-            if (others(p, topic, &value))
+            if (others(show, topic, &value))
                 add_input_value(m, show, k, topic, "other", &value);
         }
     }

@@ -50,14 +50,15 @@ bool show_ready(const struct show *show, char reason[REASON_BYTES]) {
     return true;
 }
 
-int64_t show_lag(const struct shown_input *input) {
-    if (input->end < 0 || input->position < 0)
-        return -1;
+int64_t show_lag(const struct show *show, const struct shown_input *input) {
+    bool reads = show->status.state == WATCH_LEADING || show->status.state == WATCH_DRAINING;
+    if (!reads || input->end < 0 || input->position < 0)
+        return -1; /* the picture of an instance that led before stands still */
     return input->end > input->position ? input->end - input->position : 0;
 }
 
-double show_lag_s(const struct shown_input *input) {
-    int64_t lag = show_lag(input);
+double show_lag_s(const struct show *show, const struct shown_input *input) {
+    int64_t lag = show_lag(show, input);
     if (lag < 0)
         return (double)NAN;
     if (lag == 0)

@@ -29,10 +29,10 @@ extern const char *const http_path_names[HTTP_PATHS];
 void show_refresh(struct show *show, struct watch *watch);
 /* Whether it does what it is there for; else `reason` says why not, in a few words. */
 bool show_ready(const struct show *show, char reason[REASON_BYTES]);
-/* Records that the partition's log has and no epoch yet; -1: not known. */
-int64_t show_lag(const struct shown_input *input);
+/* Records that the partition's log has and no epoch yet; -1: not known, which is so unless this instance leads. */
+int64_t show_lag(const struct show *show, const struct shown_input *input);
 /* How old the newest record taken is while there are more; 0 when there are none; NaN: not known. */
-double show_lag_s(const struct shown_input *input);
+double show_lag_s(const struct show *show, const struct shown_input *input);
 uint64_t show_memory_bytes(void); /* resident */
 
 /* Prometheus text format 0.0.4 into `out`; returns its length, less than max. */

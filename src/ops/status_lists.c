@@ -18,8 +18,8 @@ json_t *show_inputs(const struct show *show) {
         json_object_set_new(one, "partition", json_integer(input->partition));
         json_object_set_new(one, "position", show_time(input->position));
         json_object_set_new(one, "end", show_time(input->end));
-        json_object_set_new(one, "lag", show_time(show_lag(input)));
-        json_object_set_new(one, "lag_s", show_number(show_lag_s(input)));
+        json_object_set_new(one, "lag", show_time(show_lag(show, input)));
+        json_object_set_new(one, "lag_s", show_number(show_lag_s(show, input)));
         json_object_set_new(one, "records_per_s",
                             show_rate(p, p->now.read[i].records, p->then.read[i].records));
         json_array_append_new(list, one);

@@ -110,6 +110,8 @@ void watch_renew(struct watch *w) {
     w->first_us = 0;
     w->committed = false;
     w->surveying = false;
+    for (uint32_t i = 0; i < w->next->input_count; i++)
+        w->next->inputs[i].position = w->next->inputs[i].end = -1;
     pthread_mutex_lock(&w->mutex);
     w->source_trouble.since_us = w->sink_trouble.since_us = 0;
     pthread_mutex_unlock(&w->mutex);

@@ -19,6 +19,7 @@ static struct show *make_show(void) {
         snprintf(show->facts.topics[topic], KAFKA_NAME_BYTES, "shop.%s", topic_name(topic));
     show->picture.number = 1;
     show->picture.committed_ms = -1;
+    show->status.state = WATCH_LEADING;
     return show;
 }
 
@@ -96,6 +97,22 @@ START_TEST(what_is_not_known_has_no_value) {
 }
 END_TEST
 
+/* Else an instance that stepped down would look ever further behind. */
+START_TEST(who_does_not_lead_has_no_lag) {
+    struct show *show = make_show();
+    show->picture.inputs[0] = (struct shown_input){TOPIC_INTERACTIONS, 0, 5, 9, 1000};
+    show->picture.input_count = 1;
+    ck_assert_int_eq(show_lag(show, &show->picture.inputs[0]), 4);
+    ck_assert(show_lag_s(show, &show->picture.inputs[0]) > 0);
+    show->status.state = WATCH_STANDBY;
+    ck_assert_int_eq(show_lag(show, &show->picture.inputs[0]), -1);
+    char *text = metrics_of(show);
+    ck_assert_ptr_null(strstr(text, "coldstream_input_lag_seconds{"));
+    free(text);
+    free(show);
+}
+END_TEST
+
 static void expect_ready(struct show *show, bool ready, const char *reason) {
     char text[REASON_BYTES];
     ck_assert_int_eq(show_ready(show, text), ready);
@@ -105,6 +122,7 @@ static void expect_ready(struct show *show, bool ready, const char *reason) {
 START_TEST(readiness_has_reasons) {
     struct show *show = make_show();
     struct watch_status *s = &show->status;
+    s->state = WATCH_STARTING;
     expect_ready(show, false, "starting");
     s->state = WATCH_WAITING;
     strcpy(s->reason, "no broker");
@@ -186,6 +204,7 @@ int main(void) {
     tcase_add_test(cases, names_are_escaped);
     tcase_add_test(cases, many_partitions_are_bounded);
     tcase_add_test(cases, what_is_not_known_has_no_value);
+    tcase_add_test(cases, who_does_not_lead_has_no_lag);
     tcase_add_test(cases, readiness_has_reasons);
     tcase_add_test(cases, histograms_keep_their_bounds);
     tcase_add_test(cases, texts_from_outside_are_texts);
