@@ -6,6 +6,7 @@
 #include "cli/follow_export.h"
 #include "cli/json_text.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -39,13 +40,26 @@ static const struct argp_option options[] = {
     COMMAND_HELP_OPTION,
     {0}};
 
-static void parse_get(struct arguments *a, const char *kind, struct argp_state *state) {
-    if (strcmp(kind, "item") != 0 || state->next >= state->argc)
+static error_t parse_get(struct arguments *a, const char *kind, struct argp_state *state) {
+    if (strcmp(kind, "item") != 0 || state->next >= state->argc) {
         argp_error(state, "--get item ID is what there is");
-    else if (a->get_count == GETS_MAX)
+        return EINVAL;
+    }
+    if (a->get_count == GETS_MAX) {
         argp_error(state, "more than %d --get", GETS_MAX);
-    else
-        a->gets[a->get_count++] = state->argv[state->next++];
+        return EINVAL;
+    }
+    a->gets[a->get_count++] = state->argv[state->next++];
+    return 0;
+}
+
+static error_t parse_until(struct arguments *a, const char *value, struct argp_state *state) {
+    if (strcmp(value, "latest") != 0) {
+        argp_error(state, "--until latest is what there is");
+        return EINVAL;
+    }
+    a->until_latest = true;
+    return 0;
 }
 
 static error_t parse(int key, char *value, struct argp_state *state) {
@@ -55,16 +69,12 @@ static error_t parse(int key, char *value, struct argp_state *state) {
         a->from = value;
         return 0;
     case OPTION_GET:
-        parse_get(a, value, state);
-        return 0;
+        return parse_get(a, value, state);
     case OPTION_EXPORT:
         a->export_to = value;
         return 0;
     case OPTION_UNTIL:
-        if (strcmp(value, "latest") != 0)
-            argp_error(state, "--until latest is what there is");
-        a->until_latest = true;
-        return 0;
+        return parse_until(a, value, state);
     case OPTION_JSON:
         a->json = true;
         return 0;

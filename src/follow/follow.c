@@ -81,7 +81,18 @@ static enum status learn_sizes(struct follow *f, struct error *err) {
 
 static void exact(void *self, uint64_t epoch);
 
+/* As many as a stage can have: what is kept for each of them has room for these. */
+static enum status check_partitions(const struct follow *f, struct error *err) {
+    if (f->feed.slots <= OUTPUT_PARTITIONS_MAX)
+        return OK;
+    return FAIL(err, FATAL, EX_DATAERR,
+                "the outputs have %u partitions, and a stage has %u at most: these are not one "
+                "stage's outputs",
+                f->feed.slots, OUTPUT_PARTITIONS_MAX);
+}
+
 static enum status open_parts(struct follow *f, struct error *err) {
+    TRY(check_partitions(f, err));
     TRY(arena_reserve(&f->manifest, "manifest", MANIFEST_BYTES, err));
     TRY(learn_sizes(f, err));
     TRY(public_tables_create(&f->tables, &f->model, err));

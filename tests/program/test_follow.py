@@ -128,6 +128,29 @@ class Follow(Case):
         self.check(run('follow', '--from', self.out, '--get', 'user', 'x'), USAGE)
         self.says(self.check(run('follow', '--from', self.out, '--set', 'nonsense=1'), BAD_CONFIG), 'nonsense')
 
+    def test_words_that_it_does_not_know(self):
+        item = sorted(self.live)[0]
+        for words in (['--until', 'never'], ['--get', item], ['--get', 'item'], ['--get', 'user', item],
+                      ['--get', 'item', item] * 65):
+            result = self.follow(*words, code=USAGE)
+            self.assertEqual(result.out, '', words)
+            self.says(result, words[0])
+
+    def test_more_partitions_than_a_stage_has(self):
+        """Of which the description is whole: nothing that is kept for each partition is overrun."""
+        many = shutil.copytree(self.out, self.path('many'))
+        with open(os.path.join(many, 'recording.yaml')) as file:
+            text = file.read()
+        head, partitions, rest = re.match(r'(.*partitions:\n)(.*)(schemas:.*)', text, re.S).groups()
+        entries = re.findall(r' *- topic:.*?(?= *- topic:|\Z)', partitions, re.S)
+        entry = next(entry for entry in entries if 'semantic-ids' in entry and 'semantic-ids-0' in entry)
+        more = [entry.replace('semantic-ids-0', f'semantic-ids-{n}').replace('partition: 0', f'partition: {n}') for n in range(3, 900)]
+        for n in range(3, 900):
+            shutil.copy(os.path.join(many, 'semantic-ids-0.avro'), os.path.join(many, f'semantic-ids-{n}.avro'))
+        with open(os.path.join(many, 'recording.yaml'), 'w') as file:
+            file.write(head + ''.join(entries + more) + rest)
+        self.says(self.check(run('follow', '--from', many, '--until', 'latest'), BAD_DATA), 'partitions', '512')
+
     def test_a_changed_record_stops_it(self):
         """Of a row that nothing overwrites later: the digests never agree again."""
         broken = shutil.copytree(self.out, self.path('broken'))
