@@ -190,7 +190,7 @@ static void keep(struct versions *v, const struct versioned *t, uint32_t row, ui
     }
     atomic_store_explicit(word_at(t, row),
                           word_of(v->step, word_lives(word), (uint32_t)(v->head % v->ring_units)),
-                          memory_order_relaxed);
+                          memory_order_release); /* after what it names */
     v->head += units;
 }
 
@@ -206,7 +206,7 @@ static void before(void *self, const struct table *table, uint32_t row) {
         keep(v, t, row, word);
     if (!v->keeps)
         atomic_store_explicit(word_at(t, row), word_of(v->step, word_lives(word), 0),
-                              memory_order_relaxed);
+                              memory_order_release); /* after `oldest`: it names nothing */
 }
 
 static uint64_t hash_of_slot(const struct versioned *t, uint32_t row) {
