@@ -210,16 +210,35 @@ static enum status ends_in(const struct follow *f, const struct manifest *manife
     return OK;
 }
 
-/* Another configuration from here on: of the same sizes, or the tables would not fit any more. */
+/* Of a ranker, without what only the stage's learning reads: first values, rates, weights of losses. */
+static struct ranker_config scoring_part(struct ranker_config c) {
+    c.batch = 0;
+    c.rate_rows = c.rate_dense = 0;
+    c.accumulator_rows = c.accumulator_dense = 0;
+    c.init_rows = c.sharpness = 0;
+    c.kl_weight = c.contrast_weight = 0;
+    c.seed = 0;
+    return c;
+}
+
+/* Whether tables, encoding and scores are made as before. */
+static bool same_model(const struct model_config *a, const struct model_config *b) {
+    struct ranker_config one = scoring_part(a->ranker), other = scoring_part(b->ranker);
+    return memcmp(&one, &other, sizeof one) == 0 &&
+           a->tokenizer.content_dims == b->tokenizer.content_dims &&
+           a->tokenizer.z_dims == b->tokenizer.z_dims &&
+           memcmp(a->tokenizer.books, b->tokenizer.books, sizeof a->tokenizer.books) == 0 &&
+           a->updates.on == b->updates.on && a->id_bytes_max == b->id_bytes_max;
+}
+
+/* Another configuration from here on: of the same model, or the tables would not fit any more. */
 static enum status check_config(const struct follow *f, const struct manifest *manifest,
                                 struct error *err) {
     struct model_config told;
     if (manifest->config == NULL)
         return OK;
     TRY(model_of(f, manifest->config, &told, err));
-    if (memcmp(&told.tokenizer, &f->model.tokenizer, sizeof told.tokenizer) == 0 &&
-        memcmp(&told.ranker, &f->model.ranker, sizeof told.ranker) == 0 &&
-        told.updates.on == f->model.updates.on && told.id_bytes_max == f->model.id_bytes_max)
+    if (same_model(&told, &f->model))
         return OK;
     return FAIL(err, FATAL, EX_CONFIG,
                 "from epoch %" PRIu64

@@ -151,6 +151,28 @@ class Follow(Case):
             file.write(head + ''.join(entries + more) + rest)
         self.says(self.check(run('follow', '--from', many, '--until', 'latest'), BAD_DATA), 'partitions', '512')
 
+    def reconfigured(self, name, key, value):
+        """The outputs of a stage that went on with another configuration from its fifth epoch on. (config is the manifest's last field.)"""
+        out = shutil.copytree(self.out, self.path(name))
+        config = decode('epochs-value', read_topic(out, 'epochs')[0].value)['config']
+        other, changed = re.subn(rf'(?m)^(\s*)"?{key}"?\s*:\s*[^,\n]*', rf'\g<1>{key}: {value}', config)
+        self.assertEqual(changed, 1, config)
+        def change(records):
+            self.assertEqual(records[4].value[-1], 0)
+            return [r._replace(value=r.value[:-1] + number(1) + text_of(other)) if i == 4 else r for i, r in enumerate(records)]
+        alter_file(out, 'epochs-0.avro', change)
+        return out
+
+    def test_a_stage_that_learns_otherwise_is_still_followed(self):
+        for key, value in (('rate_rows', '0.05'), ('kl_weight', '0'), ('sharpness', '3')):
+            out = self.reconfigured(key, key, value)
+            self.assertEqual(self.check(run('follow', '--from', out)).out, self.follow().out)
+
+    def test_a_stage_with_another_model_is_not(self):
+        for key, value in (('width', '16'), ('opq_share', '0.25')):
+            out = self.reconfigured(key, key, value)
+            self.says(self.check(run('follow', '--from', out), BAD_CONFIG), 'epoch 5')
+
     def test_a_changed_record_stops_it(self):
         """Of a row that nothing overwrites later: the digests never agree again."""
         broken = shutil.copytree(self.out, self.path('broken'))
