@@ -106,7 +106,8 @@ CS_API int cs_step(cs_follower *follower, int timeout_ms, cs_error *error);
 CS_API int cs_start(cs_follower *follower, cs_error *error);
 CS_API int cs_stop(cs_follower *follower, cs_error *error);
 /* Until this epoch, or a newer one, is visible; CS_LATEST: the newest that the log has when this is called. Drives the follower itself if no thread of the
- * library's does. timeout_ms < 0: no limit; CS_AGAIN when it is over. CS_END: the recording ends before that epoch. */
+ * library's does. timeout_ms < 0: no limit; CS_AGAIN when it is over, or when cs_stop() has stopped the thread that it waited for. CS_END: the recording ends before that
+ * epoch. */
 #define CS_LATEST UINT64_MAX
 CS_API int cs_wait(cs_follower *follower, uint64_t epoch, int timeout_ms, cs_error *error);
 

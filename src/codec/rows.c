@@ -9,6 +9,13 @@ static enum status full(struct codec *codec, struct error *err) {
                 codec->scratch.reserved);
 }
 
+static enum status get_position(int64_t told, uint32_t *out, struct error *err) {
+    if (told != (uint32_t)told)
+        return FAIL(err, BAD_RECORD, EX_DATAERR, "a row at the position %lld", (long long)told);
+    *out = (uint32_t)told;
+    return OK;
+}
+
 /* ---- rows of tables ---- */
 
 /* A copy, aligned for any value, and with a NUL after it. */
@@ -42,8 +49,8 @@ static bool plain_value(struct codec *codec, const struct record *record, struct
     const uint8_t *at = body.data, *end = body.data + body.len;
     if (!varint_get(&at, end, &position) || !varint_get(&at, end, &version) ||
         !varint_get(&at, end, &epoch) || !varint_get(&at, end, &generation) ||
-        generation != (int32_t)generation || !varint_get_run(&at, end, &out->value) || at != end ||
-        !copy_run(codec, &out->value))
+        position != (uint32_t)position || generation != (int32_t)generation ||
+        !varint_get_run(&at, end, &out->value) || at != end || !copy_run(codec, &out->value))
         return false;
     out->position = (uint32_t)position;
     out->version = (uint64_t)version;
@@ -81,7 +88,7 @@ static enum status decode_row(struct codec *codec, const struct record *record,
     avro_value_t position = decoder_field(d, ROW_POSITION), version = decoder_field(d, ROW_VERSION),
                  epoch = decoder_field(d, ROW_EPOCH), value = decoder_field(d, ROW_VALUE),
                  generation = decoder_field(d, ROW_GENERATION);
-    out->position = (uint32_t)value_long(&position);
+    TRY(get_position(value_long(&position), &out->position, err));
     out->version = (uint64_t)value_long(&version);
     out->epoch = (uint64_t)value_long(&epoch);
     out->generation = (uint32_t)value_int(&generation);
@@ -154,7 +161,7 @@ static enum status decode_sid(struct codec *codec, const struct record *record,
         return full(codec, err);
     *sid = (struct sid_row){0};
     TRY(get_sid(d, sid, err));
-    out->position = (uint32_t)long_of(d, SID_POSITION);
+    TRY(get_position(long_of(d, SID_POSITION), &out->position, err));
     out->version = (uint64_t)long_of(d, SID_VERSION);
     out->epoch = (uint64_t)long_of(d, SID_EPOCH);
     out->generation = sid->generation;
@@ -189,7 +196,7 @@ static enum status decode_codebook(struct codec *codec, const struct record *rec
         avro_value_t number = child_at(&vector, i);
         numbers[i] = value_float(&number);
     }
-    out->position = (uint32_t)long_of(d, CODEBOOK_POSITION);
+    TRY(get_position(long_of(d, CODEBOOK_POSITION), &out->position, err));
     out->version = (uint64_t)long_of(d, CODEBOOK_VERSION);
     out->epoch = (uint64_t)long_of(d, CODEBOOK_EPOCH);
     out->generation = u32_of(d, CODEBOOK_GENERATION);

@@ -41,7 +41,7 @@ struct cs_follower {
     pthread_mutex_t mutex; /* of what follows; never taken by look-ups */
     pthread_cond_t news;
     pthread_t thread;
-    bool threaded; /* there is a thread */
+    _Atomic bool threaded; /* there is a thread */
     _Atomic bool stop;
     int outcome; /* of the thread, CS_OK while it runs */
     cs_error error;

@@ -161,7 +161,10 @@ int cs_stop(cs_follower *f, cs_error *error) {
         return CS_OK;
     f->stop = true;
     pthread_join(f->thread, NULL);
+    pthread_mutex_lock(&f->mutex);
     f->threaded = false;
+    pthread_cond_broadcast(&f->news); /* whoever waits for what it would have brought */
+    pthread_mutex_unlock(&f->mutex);
     if (goes_on(f->outcome) || f->outcome == CS_END)
         return CS_OK;
     if (error != NULL)
@@ -194,7 +197,7 @@ static int wait_threaded(cs_follower *f, const struct wish *wish, int64_t until,
             outcome = CS_OK;
         else if (f->outcome != CS_OK) /* a recording at its end has nothing later */
             outcome = f->outcome == CS_END && wish->epoch == CS_LATEST ? CS_OK : f->outcome;
-        else if (now >= until)
+        else if (now >= until || !f->threaded) /* cs_stop: nobody brings it any more */
             break;
         else {
             int64_t wake = now + STEP_MS * 2;

@@ -524,6 +524,70 @@ START_TEST(it_scores_as_the_stage_does) {
 }
 END_TEST
 
+/* ---- stopping ---- */
+
+static void *wait_for_ever(void *self) {
+    return (void *)(intptr_t)cs_wait(self, CS_LATEST - 1, -1, NULL);
+}
+
+START_TEST(a_wait_ends_when_the_thread_is_stopped) {
+    uint64_t seed = 0;
+    cs_error error = {0};
+    void *outcome = NULL;
+    /* again, until it was stopped before the recording's end and under a wait */
+    while ((intptr_t)outcome != CS_AGAIN) {
+        cs_follower *f;
+        pthread_t waiter;
+        must_be(cs_open_recording(&f, path_of("living"), NULL, &error), CS_OK);
+        must_be(cs_start(f, &error), CS_OK);
+        ck_assert_int_eq(pthread_create(&waiter, NULL, wait_for_ever, f), 0);
+        must_be(cs_wait(f, 1, -1, &error), CS_OK);
+        must_be(cs_stop(f, &error), CS_OK);
+        pthread_join(waiter, &outcome);
+        ck_assert((intptr_t)outcome == CS_AGAIN || (intptr_t)outcome == CS_END);
+        cs_close(f);
+    }
+}
+END_TEST
+
+/* ---- positions ---- */
+
+/* The first varint of a row's value is its position: 2^32 - 1 has as many bytes as 2^32. */
+START_TEST(a_position_past_32_bits_is_no_position) {
+    static const uint8_t last[] = {0xfe, 0xff, 0xff, 0xff, 0x1f},
+                         past[] = {0x80, 0x80, 0x80, 0x80, 0x20};
+    struct error err = {0};
+    struct codec *codec;
+    struct record record;
+    struct row_output back;
+    struct output output = {.topic = TOPIC_RANKER_DELTAS,
+                            .kind = OUTPUT_ROW,
+                            .as.row = {.table = "counts",
+                                       .key = bytes_text("x"),
+                                       .value = bytes_text("four"),
+                                       .position = UINT32_MAX,
+                                       .version = 1,
+                                       .epoch = 1}};
+    ck_assert_int_eq(codec_create(&codec, NULL, 0, (size_t)1 << 30, &err), OK);
+    struct codec_port port = codec_port(codec);
+    ck_assert_int_eq(port.encode(port.self, &output, &record, &err), OK);
+    uint8_t value[256], key[256];
+    ck_assert(record.value.len <= sizeof value && record.key.len <= sizeof key);
+    memcpy(value, record.value.data, record.value.len);
+    memcpy(key, record.key.data, record.key.len);
+    record.value.data = value;
+    record.key.data = key;
+    ck_assert_int_eq(codec_decode_row(codec, &record, &back, &err), OK);
+    ck_assert_uint_eq(back.position, UINT32_MAX);
+    uint8_t *position = memmem(value, record.value.len, last, sizeof last);
+    ck_assert_ptr_nonnull(position);
+    memcpy(position, past, sizeof past);
+    ck_assert_int_eq(codec_decode_row(codec, &record, &back, &err), BAD_RECORD);
+    ck_assert_ptr_nonnull(strstr(err.text, "4294967296"));
+    codec_destroy(codec);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("follow");
     TCase *tests = tcase_create("follow");
@@ -533,6 +597,8 @@ int main(void) {
     tcase_add_test(tests, a_view_stays_what_it_is);
     tcase_add_loop_test(tests, faults_are_noticed_and_healed, 0, 12);
     tcase_add_test(tests, readers_see_whole_epochs);
+    tcase_add_test(tests, a_wait_ends_when_the_thread_is_stopped);
+    tcase_add_test(tests, a_position_past_32_bits_is_no_position);
     tcase_add_loop_test(tests, it_encodes_as_the_stage_does, 0, 2);
     tcase_add_loop_test(tests, it_scores_as_the_stage_does, 0, 2);
     suite_add_tcase(suite, tests);
