@@ -231,6 +231,14 @@ static bool same_model(const struct model_config *a, const struct model_config *
            a->updates.on == b->updates.on && a->id_bytes_max == b->id_bytes_max;
 }
 
+static enum status other_model(const char *when, uint64_t epoch, struct error *err) {
+    return FAIL(err, FATAL, EX_CONFIG,
+                "%s epoch %" PRIu64
+                " the stage has another configuration of its model: open a new follower, which "
+                "learns it from the manifests",
+                when, epoch);
+}
+
 /* Another configuration from here on: of the same model, or the tables would not fit any more. */
 static enum status check_config(const struct follow *f, const struct manifest *manifest,
                                 struct error *err) {
@@ -240,11 +248,7 @@ static enum status check_config(const struct follow *f, const struct manifest *m
     TRY(model_of(f, manifest->config, &told, err));
     if (same_model(&told, &f->model))
         return OK;
-    return FAIL(err, FATAL, EX_CONFIG,
-                "from epoch %" PRIu64
-                " on the stage has another configuration of its model: open a "
-                "new follower, which learns it from the manifests",
-                manifest->epoch);
+    return other_model("since", manifest->epoch, err);
 }
 
 static enum status take_manifest(struct follow *f, const struct record *record, struct error *err) {
@@ -360,8 +364,22 @@ static enum status take(struct follow *f, uint32_t wait_ms, bool *came, struct e
 
 /* ---- beginning ---- */
 
+/* Where the topic of the manifests can be begun now: retention may have dropped what was its last one when the follower was opened. */
+static enum status look_again(struct follow *f, struct error *err) {
+    struct model_config told;
+    const char *text;
+    arena_reset(&f->manifest);
+    TRY(f->feed.look(f->feed.self, f->codec, &f->manifest, &f->last_manifest, &text, err));
+    if (text == NULL)
+        return OK;
+    TRY(model_of(f, text, &told, err));
+    return same_model(&told, &f->model) ? OK : other_model("after", f->visible, err);
+}
+
 static enum status begin(struct follow *f, struct error *err) {
     int64_t from[OUTPUT_PARTITIONS_MAX + 1];
+    if (f->counts.resyncs > 0)
+        TRY(look_again(f, err));
     for (uint32_t slot = 0; slot < f->partitions; slot++)
         from[slot] = FEED_BEGINNING;
     from[f->partitions] = f->last_manifest;

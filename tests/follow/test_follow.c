@@ -182,6 +182,9 @@ struct faulty {
     uint32_t held_slot;
     uint8_t bytes[1 << 20];
     uint64_t made; /* faults */
+    bool retains;  /* the manifest that was the last at a look is gone at the beginning after */
+    int64_t looks;
+    uint64_t too_early; /* beginnings at what is gone */
 };
 
 static bool one_in(struct faulty *f, uint32_t n) {
@@ -245,6 +248,10 @@ static enum status faulty_next(void *self, uint32_t wait_ms, struct record *out,
 static enum status faulty_start(void *f, const int64_t *from, struct error *err) {
     struct faulty *faulty = f;
     faulty->has_held = false;
+    if (faulty->retains && from[faulty->inner.slots - 1] <= 1) {
+        faulty->too_early++;
+        return FAIL(err, BAD_RECORD, EX_DATAERR, "the log begins later");
+    }
     if (faulty->transient && faulty->readings++ > 0)
         faulty->faults = (struct faults){0};
     return INNER(f).start(INNER(f).self, from, err);
@@ -266,7 +273,11 @@ static bool faulty_ended(void *f) {
 }
 static enum status faulty_look(void *f, struct codec *codec, struct arena *arena, int64_t *last,
                                const char **config, struct error *err) {
-    return INNER(f).look(INNER(f).self, codec, arena, last, config, err);
+    struct faulty *faulty = f;
+    TRY(faulty->inner.look(faulty->inner.self, codec, arena, last, config, err));
+    if (faulty->retains)
+        *last = ++faulty->looks;
+    return OK;
 }
 static void faulty_close(void *f) {
     INNER(f).close(INNER(f).self);
@@ -274,7 +285,7 @@ static void faulty_close(void *f) {
 }
 
 static struct follow *open_faulty(const char *name, uint64_t seed, struct faults faults,
-                                  size_t staged_bytes, struct faulty **out) {
+                                  size_t staged_bytes, struct faulty **out, bool retains) {
     struct follow_source *source;
     struct follow *follow;
     struct error err = {0};
@@ -287,6 +298,7 @@ static struct follow *open_faulty(const char *name, uint64_t seed, struct faults
     f->inner = source->feed;
     f->rng = rng_stream(seed, 77, 1, 0);
     f->faults = faults;
+    f->retains = retains;
     source->feed =
         (struct feed){f,           source->feed.slots, faulty_start, faulty_next,  faulty_at,
                       faulty_slot, faulty_capture,     faulty_share, faulty_ended, faulty_look,
@@ -333,8 +345,8 @@ START_TEST(faults_are_noticed_and_healed) {
     enum follow_news news = FOLLOW_NOTHING;
     enum status status = OK;
     cs_follower *all = whole(_i / 3 % 2 ? "living" : "plain");
-    struct follow *follow =
-        open_faulty(_i / 3 % 2 ? "living" : "plain", seed, kinds[_i % 6], staged[_i % 3], &feed);
+    struct follow *follow = open_faulty(_i / 3 % 2 ? "living" : "plain", seed, kinds[_i % 6],
+                                        staged[_i % 3], &feed, false);
     feed->transient = _i >= 6;
     while (status == OK && news != FOLLOW_END) {
         status = follow_step(follow, 0, &news, &err);
@@ -524,6 +536,24 @@ START_TEST(it_scores_as_the_stage_does) {
 }
 END_TEST
 
+/* ---- a beginning that is gone ---- */
+
+/* Retention takes the manifest where the follower would have begun. */
+START_TEST(it_begins_where_the_log_begins_now) {
+    struct faulty *feed;
+    struct error err = {0};
+    enum follow_news news = FOLLOW_NOTHING;
+    struct follow *follow = open_faulty("plain", 1, (struct faults){0}, 1 << 26, &feed, true);
+    while (news != FOLLOW_END)
+        if (follow_step(follow, 0, &news, &err) != OK)
+            ck_abort_msg("%s", err.text);
+    ck_assert_uint_eq(feed->too_early, 1);
+    ck_assert_uint_eq(follow_counts(follow)->resyncs, 1);
+    ck_assert_uint_gt(follow_counts(follow)->epochs, 20);
+    follow_close(follow);
+}
+END_TEST
+
 /* ---- stopping ---- */
 
 static void *wait_for_ever(void *self) {
@@ -597,6 +627,7 @@ int main(void) {
     tcase_add_test(tests, a_view_stays_what_it_is);
     tcase_add_loop_test(tests, faults_are_noticed_and_healed, 0, 12);
     tcase_add_test(tests, readers_see_whole_epochs);
+    tcase_add_test(tests, it_begins_where_the_log_begins_now);
     tcase_add_test(tests, a_wait_ends_when_the_thread_is_stopped);
     tcase_add_test(tests, a_position_past_32_bits_is_no_position);
     tcase_add_loop_test(tests, it_encodes_as_the_stage_does, 0, 2);
