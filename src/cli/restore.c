@@ -163,19 +163,9 @@ enum status restore_row(const struct session *session, const struct record *reco
     return OK;
 }
 
-bool restore_digest(void *self, const char *table, struct digest *out) {
-    const struct manifest *manifest = self;
-    for (uint32_t i = 0; i < manifest->table_count; i++)
-        if (strcmp(manifest->tables[i].name, table) == 0) {
-            *out = manifest->tables[i].digest;
-            return true;
-        }
-    return false;
-}
-
 enum status restore_check_state(const struct session *session, struct manifest *manifest,
                                 const char *where, struct error *err) {
-    const char *name = fold_differs(stage_tables(session->stage), restore_digest, manifest);
+    const char *name = fold_differs(stage_tables(session->stage), manifest_digest, manifest);
     if (name != NULL)
         return FAIL(
             err, FATAL, EX_DATAERR,

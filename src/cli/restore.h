@@ -38,8 +38,6 @@ enum status restore_snapshot(struct session *session, uint64_t epoch, struct err
  * its table is none of this configuration's. */
 enum status restore_row(const struct session *session, const struct record *record,
                         struct folded_row *out, uint64_t *epoch, struct error *err);
-/* What the manifest says of a table, in the form that the room apply asks for it; false: nothing. */
-bool restore_digest(void *manifest, const char *table, struct digest *out);
 /* FATAL EX_DATAERR when a table is not what the manifest says; `where` names the log for the message. */
 enum status restore_check_state(const struct session *session, struct manifest *manifest,
                                 const char *where, struct error *err);

@@ -209,7 +209,7 @@ static enum status take_manifest(struct run_follower *f, const struct record *re
         rows++;
     }
     f->newest_ends = rows;
-    return follower_manifest(f->follower, manifest.epoch, ends, restore_digest, &manifest, err);
+    return follower_manifest(f->follower, manifest.epoch, ends, manifest_digest, &manifest, err);
 }
 
 static enum status take(struct run_follower *f, uint32_t wait_ms, bool *came, struct error *err) {

@@ -148,13 +148,6 @@ static enum status make_stage(struct comparison *c, struct error *err) {
                          err);
 }
 
-static const struct table_state *state_named(const struct manifest *manifest, const char *name) {
-    for (uint32_t i = 0; i < manifest->table_count; i++)
-        if (strcmp(manifest->tables[i].name, name) == 0)
-            return &manifest->tables[i];
-    return NULL;
-}
-
 static bool batches_equal(const struct manifest *a, const struct manifest *b) {
     return a->batch_count == b->batch_count &&
            memcmp(a->batches, b->batches, a->batch_count * sizeof *a->batches) == 0;
@@ -194,7 +187,7 @@ static enum status compare_manifests(const struct manifest *made, const struct m
                                      struct error *err) {
     unsigned long long epoch = (unsigned long long)recorded->epoch;
     for (uint32_t i = 0; i < made->table_count; i++) {
-        const struct table_state *state = state_named(recorded, made->tables[i].name);
+        const struct table_state *state = manifest_table(recorded, made->tables[i].name);
         if (state == NULL || !digest_equal(state->digest, made->tables[i].digest) ||
             state->rows != made->tables[i].rows)
             return FAIL(err, FATAL, EX_DATAERR,

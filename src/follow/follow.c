@@ -179,16 +179,6 @@ static void exact(void *self, uint64_t epoch) {
 
 /* ---- what comes ---- */
 
-static bool digest_in(void *self, const char *table, struct digest *out) {
-    const struct manifest *manifest = self;
-    for (uint32_t i = 0; i < manifest->table_count; i++)
-        if (strcmp(manifest->tables[i].name, table) == 0) {
-            *out = manifest->tables[i].digest;
-            return true;
-        }
-    return false;
-}
-
 /* Where each partition of rows ends in the epoch. */
 static enum status ends_in(const struct follow *f, const struct manifest *manifest, int64_t *ends,
                            struct error *err) {
@@ -281,7 +271,7 @@ static enum status take_manifest(struct follow *f, const struct record *record, 
                             .generation = manifest.generation,
                             .codebook_version = manifest.codebook_version};
     TRY(ends_in(f, &manifest, ends, err));
-    return follower_manifest(f->follower, manifest.epoch, ends, digest_in, &manifest, err);
+    return follower_manifest(f->follower, manifest.epoch, ends, manifest_digest, &manifest, err);
 }
 
 /* Whether the row can be one of its table; where not, the digests will tell what is missing. */

@@ -1,5 +1,6 @@
 #include "stage/event.h"
 #include "base/error.h"
+#include <string.h>
 
 #include "base/poison.h"
 
@@ -60,4 +61,18 @@ struct bytes record_header(const struct record *record, const char *name) {
 const char *dead_reason_name(enum dead_reason reason) {
     ASSERT(reason < DEAD_REASON_COUNT);
     return reason_names[reason];
+}
+
+const struct table_state *manifest_table(const struct manifest *manifest, const char *table) {
+    for (uint32_t i = 0; i < manifest->table_count; i++)
+        if (strcmp(manifest->tables[i].name, table) == 0)
+            return &manifest->tables[i];
+    return NULL;
+}
+
+bool manifest_digest(void *manifest, const char *table, struct digest *out) {
+    const struct table_state *state = manifest_table(manifest, table);
+    if (state != NULL)
+        *out = state->digest;
+    return state != NULL;
 }

@@ -189,6 +189,11 @@ struct manifest {
         config; /* the effective configuration, in an epoch that is the first under it; else NULL */
 };
 
+/* What the manifest says of a table; NULL: nothing. Borrowed. */
+const struct table_state *manifest_table(const struct manifest *manifest, const char *table);
+/* Its digest alone, in the form in which the room apply asks a manifest for it; false: nothing. */
+bool manifest_digest(void *manifest, const char *table, struct digest *out);
+
 enum output_kind { OUTPUT_ROW, OUTPUT_DEAD, OUTPUT_MANIFEST };
 
 struct output {

@@ -133,16 +133,6 @@ static enum status take_rows(struct sim_run *run, const struct output_end *end, 
     return OK;
 }
 
-static bool manifest_digest(void *self, const char *table, struct digest *out) {
-    const struct manifest *manifest = self;
-    for (uint32_t i = 0; i < manifest->table_count; i++)
-        if (strcmp(manifest->tables[i].name, table) == 0) {
-            *out = manifest->tables[i].digest;
-            return true;
-        }
-    return false;
-}
-
 static enum status fold_one(struct sim_run *run, uint64_t epoch, struct error *err) {
     struct manifest manifest;
     arena_reset(&run->manifests);
